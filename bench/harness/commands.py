@@ -1,0 +1,110 @@
+"""Running what is measured: building it, finding the peers, what a command took."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+BENCH = Path(__file__).resolve().parent.parent
+TREE = BENCH.parent
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+@dataclass
+class Took:
+    wall: float         # seconds
+    user: float
+    system: float
+    peak_kib: int
+    status: int
+
+    @property
+    def cpu(self):
+        return self.user + self.system
+
+
+class Bench:
+    """The place of one run: a release build, a scratch directory, the peers."""
+
+    def __init__(self, build, quick, rounds):
+        self.build, self.quick, self.rounds = Path(build), quick, rounds
+        self.skipped = []
+        self._scratch = tempfile.TemporaryDirectory(prefix="kin-bench-")
+        self.scratch = Path(self._scratch.name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._scratch.cleanup()
+
+    def prepare(self):
+        if not (self.build / "build.ninja").exists():
+            subprocess.run(["meson", "setup", self.build, TREE, "--buildtype=release",
+                            "-Db_lto=true", "-Dtests=false",
+                            "-Dexamples=false"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["ninja", "-C", self.build, "--quiet"], check=True)
+
+    def program(self, name):
+        return str(self.build / "bench" / f"bench_{name}")
+
+    @property
+    def kin(self):
+        return str(self.build / "cli" / "kin")
+
+    def skip(self, what, why):
+        self.skipped.append(f"{what}: {why}")
+        say(f"skipped: {what}: {why}")
+
+    # The peers; None where one is not installed.
+
+    def curl(self):
+        return shutil.which("curl")
+
+    def python(self, module=None):
+        """A Python 3.11 or newer that has the module: Debian's, or the first in the path."""
+        test = "import sys, asyncio; asyncio.TaskGroup" + (f"; import {module}" if module else "")
+        for python in ("/usr/bin/python3", shutil.which("python3")):
+            if python and subprocess.run([python, "-c", test], capture_output=True).returncode == 0:
+                return python
+        return None
+
+    def go_peer(self):
+        """Go's side, built without network and outside of the tree."""
+        program = self.scratch / "peer"
+        if program.exists():
+            return str(program)
+        if not shutil.which("go"):
+            return None
+        env = dict(os.environ, GO111MODULE="off", GOCACHE=str(self.scratch / "go-cache"))
+        subprocess.run(["go", "build", "-o", program, BENCH / "peers" / "peer.go"],
+                       check=True, env=env)
+        return str(program)
+
+    # What commands say, and what they take.
+
+    def figures(self, command, **env):
+        """The "name value" lines that a measuring program prints."""
+        done = subprocess.run(command, env=dict(os.environ, **env), text=True,
+                              stdout=subprocess.PIPE, check=True)
+        return {name: float(value) for name, value in map(str.split, done.stdout.splitlines())}
+
+    def output_of(self, command, **env):
+        return subprocess.run(command, env=dict(os.environ, **env), check=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+
+    def measure(self, command, stdin=subprocess.DEVNULL):
+        """Runs a command, its output thrown away."""
+        result = self.scratch / "measured"
+        subprocess.run([self.program("measure"), result, *command], check=True, stdin=stdin,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return self.read_took(result)
+
+    def read_took(self, result):
+        wall, user, system, peak, status = result.read_text().split()
+        return Took(float(wall), float(user), float(system), int(peak), int(status))

@@ -1,0 +1,138 @@
+// The same work as yield.c, spawn.c, tree.c and sleepers.c in Go: goroutines and a WaitGroup, which
+// is the least that Go offers for starting tasks and waiting for them.
+//
+//	GOMAXPROCS=1 peer yield|spawn|tree|sleepers SIZE
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const children = 10
+
+func printNs(name string, began time.Time, operations int) {
+	fmt.Printf("%s %.4f\n", name, float64(time.Since(began).Nanoseconds())/float64(operations))
+}
+
+func require(done bool, what string) {
+	if !done {
+		fmt.Fprintln(os.Stderr, "not measured:", what)
+		os.Exit(1)
+	}
+}
+
+func yield(rounds int) {
+	var wait sync.WaitGroup
+	began := time.Now()
+	for i := 0; i < 2; i++ {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for n := 0; n < rounds; n++ {
+				runtime.Gosched()
+			}
+		}()
+	}
+	wait.Wait()
+	printNs("yield", began, 2*rounds)
+}
+
+func spawn(groups int) {
+	const tasks = 1000
+	began := time.Now()
+	for g := 0; g < groups; g++ {
+		var wait sync.WaitGroup
+		wait.Add(tasks)
+		for i := 0; i < tasks; i++ {
+			go func() {
+				wait.Done()
+			}()
+		}
+		wait.Wait()
+	}
+	printNs("spawn", began, groups*tasks)
+}
+
+func node(first, leaves int64, sum *int64, parent *sync.WaitGroup) {
+	defer parent.Done()
+	if leaves == 1 {
+		*sum = first
+		return
+	}
+	var sums [children]int64
+	var wait sync.WaitGroup
+	wait.Add(children)
+	for i := int64(0); i < children; i++ {
+		go node(first+i*leaves/children, leaves/children, &sums[i], &wait)
+	}
+	wait.Wait()
+	for _, s := range sums {
+		*sum += s
+	}
+}
+
+func tree(depth int) {
+	leaves, tasks := int64(1), 1
+	for ; depth > 0; depth-- {
+		leaves *= children
+		tasks += int(leaves)
+	}
+	var sum int64
+	var wait sync.WaitGroup
+	wait.Add(1)
+	began := time.Now()
+	go node(0, leaves, &sum, &wait)
+	wait.Wait()
+	printNs("tree", began, tasks)
+	require(sum == leaves*(leaves-1)/2, "sum")
+}
+
+// processKiB is VmRSS and VmPTE of /proc/self/status.
+func processKiB() float64 {
+	sum := 0.0
+	file, err := os.Open("/proc/self/status")
+	require(err == nil, "memory")
+	defer file.Close()
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		word := strings.Fields(lines.Text())
+		if word[0] == "VmRSS:" || word[0] == "VmPTE:" {
+			value, _ := strconv.ParseFloat(word[1], 64)
+			sum += value
+		}
+	}
+	return sum
+}
+
+func sleepers(tasks int) {
+	var wait sync.WaitGroup
+	asleep, kib := int64(0), 0.0
+	start := time.Now()
+	wait.Add(tasks)
+	for i := 0; i < tasks; i++ {
+		i := i
+		go func() {
+			defer wait.Done()
+			if atomic.AddInt64(&asleep, 1) == int64(tasks) {
+				kib = processKiB()
+			}
+			time.Sleep(time.Until(start.Add(8*time.Second + time.Duration(1+i%1000)*time.Millisecond)))
+		}()
+	}
+	wait.Wait()
+	require(kib > 0, "memory")
+	fmt.Printf("sleepers_kib %.4f\n", kib/float64(tasks))
+}
+
+func main() {
+	size, err := strconv.Atoi(os.Args[2])
+	require(err == nil && size > 0, "size")
+	map[string]func(int){"yield": yield, "spawn": spawn, "tree": tree, "sleepers": sleepers}[os.Args[1]](size)
+}

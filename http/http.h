@@ -1,0 +1,146 @@
+/* libkin-http's own view of itself.
+ *
+ * Two sides meet at a struct kin__http_transfer. The caller's task (request.c)
+ * fills in what it wants, puts a command into the driver's inbox, and parks. The
+ * driver (driver.c) is the one task that ever enters curl: it builds the easy
+ * handle (setup.c), moves bytes between curl and the transfer (body.c), and at
+ * the end fills the response (response.c) and wakes the caller.
+ *
+ * Curl on one task only: its calls need a far deeper stack than tasks have, a
+ * multi handle must not be entered twice, and its callbacks come at any depth of
+ * it. So a callback only copies, notes and wakes; what may block (a sink, a
+ * source) runs in the caller's task.
+ */
+#ifndef KIN_HTTP_INTERNAL_H
+#define KIN_HTTP_INTERNAL_H
+
+#include "kin_ext.h"
+#include "kin_http.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <string.h>
+
+enum {
+    KIN__HTTP_PIECE = 64 * 1024,        /* what a streamed body may be ahead of its task */
+    KIN__HTTP_IDLE = 64,                /* transfers kept for reuse, with their easy handles */
+    KIN__HTTP_BATCH = 64,               /* sockets served before the other tasks get their turn */
+    KIN__HTTP_BELIEVED = 1024 * 1024,   /* announced lengths up to here get their room at once */
+    KIN__HTTP_MAX_BODY = 64 * 1024 * 1024,
+    KIN__HTTP_MAX_HEADERS = 1024 * 1024,
+    KIN__HTTP_MAX_REDIRECTS = 10
+};
+
+/* What a caller asks of the driver, about its transfer. */
+enum kin__http_command {
+    KIN__HTTP_START = 1 << 0,
+    KIN__HTTP_RESUME = 1 << 1,          /* a piece was taken, or one was given */
+    KIN__HTTP_REMOVE = 1 << 2,          /* end it, whatever its state */
+    KIN__HTTP_DISCARD = 1 << 3          /* free it; it is over, and nobody has it */
+};
+
+/* Bytes on their way: a memory body, or a piece of a streamed one. */
+struct kin__http_bytes {
+    char *data;
+    size_t used, capacity;
+};
+
+struct kin__http_transfer {
+    struct kin__http_transfer *next;    /* in the inbox */
+    struct kin__http_transfer *next_idle;
+    struct kin__http_driver *driver;
+    struct kin__http_sockets *sockets;
+    const struct kin_http_request *request;     /* the caller's, like … */
+    kin_http_response *response;        /* … this, which only finish writes */
+    struct kin_wait wait;               /* the caller's, while parked */
+    unsigned commands;                  /* enum kin__http_command */
+    bool listed;                        /* is in the inbox */
+    bool parked;                        /* the caller waits for the driver */
+    bool set_up;                        /* .easy is about this request */
+    bool running;                       /* curl has it */
+    bool over;                          /* it has ended, with .result */
+    bool withdrawn;                     /* the caller itself asked for the removal */
+    bool detached;                      /* the caller has gone; the driver releases it */
+    bool starved;                       /* a socket was refused for want of descriptors */
+    int result;                         /* 0 or a code */
+    int cause;                          /* a callback's own code, which curl only knows as its end */
+
+    /* The response's head: lines of the last hop, each ended by NUL. */
+    struct kin__http_bytes head;
+    size_t head_lines;
+    size_t head_total;                  /* bytes of all hops, against max_headers */
+
+    /* The response's body. In memory all is in body; streamed, curl fills body
+     * while the caller empties drain, and then they change places. */
+    struct kin__http_bytes body, drain;
+    size_t body_total, body_room;       /* bytes taken, and how many more may come */
+    bool streams;                       /* to a sink or a descriptor */
+    bool receive_paused;
+
+    /* The request's body. From memory offset walks over it; streamed, the caller
+     * fills upload and curl empties it. */
+    struct kin__http_bytes upload;
+    size_t offset;
+    int64_t upload_left;                /* bytes that the source still owes; negative: unknown */
+    bool upload_wanted, upload_ended;
+
+    CURL *easy;
+    struct curl_slist *headers;
+    char error[CURL_ERROR_SIZE];
+};
+
+/* driver.c: one a run. The caller's side of it: */
+struct kin__http_driver;
+int kin__http_acquire(struct kin__http_transfer **transfer);
+void kin__http_release(struct kin__http_transfer *transfer);
+void kin__http_command(struct kin__http_transfer *transfer, enum kin__http_command command);
+/* From curl's callbacks: lets the caller look at its transfer. */
+void kin__http_notify(struct kin__http_transfer *transfer);
+
+/* Ends a transfer from within one of curl's callbacks that has no result to say so. */
+void kin__http_fail(struct kin__http_transfer *transfer, int code);
+
+/* socket.c: what curl waits for. */
+struct kin__http_socket;
+struct kin__http_socket_list {
+    struct kin__http_socket *first, *last;
+};
+struct kin__http_sockets {
+    CURLM *multi;
+    struct kin__http_socket **by_fd;
+    size_t capacity;
+    struct kin__http_socket_list ready, resting;
+    int64_t due;                        /* curl's timer, absolute; 0: now; KIN_FOREVER: none */
+    long open;                          /* sockets of connections */
+    void (*wake)(void *arg);            /* the driver has something to do */
+    void *arg;
+};
+bool kin__http_sockets_adopt(struct kin__http_sockets *sockets, CURLM *multi);
+void kin__http_sockets_setup(struct kin__http_sockets *sockets, struct kin__http_transfer *transfer);
+/* Hands what is ready, at most a batch, and the timer, if it is time, to curl. */
+void kin__http_sockets_serve(struct kin__http_sockets *sockets);
+bool kin__http_sockets_pending(const struct kin__http_sockets *sockets);
+void kin__http_sockets_rest(struct kin__http_sockets *sockets);
+void kin__http_sockets_close(struct kin__http_sockets *sockets);
+
+/* setup.c: tells curl what the request wants. CURLE_OK, or why not. */
+CURLcode kin__http_setup(struct kin__http_transfer *transfer);
+
+/* file.c: a piece of a body to a descriptor of any kind. Blocks. 0 or a code. */
+int kin__http_write_fd(int fd, const char *data, size_t size);
+
+/* body.c: curl's callbacks. The userdata of all of them is the transfer. */
+size_t kin__http_on_header(char *line, size_t size, size_t count, void *transfer);
+size_t kin__http_on_body(char *data, size_t size, size_t count, void *transfer);
+size_t kin__http_on_upload(char *buffer, size_t size, size_t count, void *transfer);
+int kin__http_on_rewind(void *transfer, curl_off_t offset, int origin);
+int kin__http_bytes_reserve(struct kin__http_bytes *bytes, size_t capacity);
+
+/* response.c: fills in what came. 0 or -ENOMEM. */
+int kin__http_response_fill(struct kin__http_transfer *transfer);
+
+/* error.c: once a process: curl's own set-up and the texts of the codes. */
+int kin__http_global_init(void);
+
+#endif

@@ -1,0 +1,242 @@
+/* Cancellation: pushed once into the tree, looked at by one load.
+ *
+ * A scope is cancelled by its own cancellation, soft while a grace runs, then hard,
+ * and it is reached when its own or an outer hard cancellation is visible in it.
+ * Reaching is pushed: cancelling walks the subtree, marks each node, and aborts
+ * the wait of each task whose innermost scope is that node, so that a blocking
+ * call has only to look at the flags of the running task's scope. There is no way
+ * back; the mark goes when the scope ends. Subtrees that are already reached, and
+ * those behind a shield, are left out. The walk follows the links of the tree
+ * and needs neither a stack nor memory.
+ *
+ * "Told" marks the scopes in which a call has said KIN_ECANCELED, up to the
+ * outermost one cancelled: what closes may report as cancelled or timed out.
+ */
+#include "core/core.h"
+
+#include <string.h>
+
+const kin_reason kin__reason_deadline = { .kind = KIN_BY_DEADLINE, .at = "" };
+const kin_reason kin__reason_deadlock = { .kind = KIN_BY_DEADLOCK, .at = "" };
+
+/* ------------------------------------------------------------- the walk */
+
+static void reach_node(struct kin__runtime *rt, struct kin__scope *scope)
+{
+    scope->flags |= KIN__REACHED;
+    if (scope->kind == KIN__GROUP)
+        kin__group_refuse_spawners(kin__group_of(scope));
+    if (scope->owner->scope == scope)
+        kin__wait_abort(rt, scope->owner);
+}
+
+/* The first of these siblings that a cancellation of their parent reaches. */
+static struct kin__scope *reachable(struct kin__runtime *rt, struct kin__scope *scope)
+{
+    for (; scope; scope = scope->next) {
+        if (scope->flags & KIN__SHIELD)
+            kin__shield_begin(rt, kin__group_of(scope));
+        else if (!(scope->flags & KIN__REACHED))
+            return scope;
+    }
+    return NULL;
+}
+
+static struct kin__scope *next_node(struct kin__runtime *rt, struct kin__scope *scope,
+                                    const struct kin__scope *top)
+{
+    struct kin__scope *next = reachable(rt, scope->first);
+
+    while (!next && scope != top) {
+        next = reachable(rt, scope->next);
+        scope = scope->parent;
+    }
+    return next;
+}
+
+static void reach(struct kin__runtime *rt, struct kin__scope *top)
+{
+    if (top->flags & KIN__REACHED)
+        return;
+    for (struct kin__scope *scope = top; scope; scope = next_node(rt, scope, top))
+        reach_node(rt, scope);
+}
+
+/* -------------------------------------------------------- soft, then hard */
+
+static void harden(struct kin__runtime *rt, struct kin__scope *scope)
+{
+    kin__timer_disarm(rt, &scope->timer);
+    scope->flags = (uint16_t)((scope->flags & ~KIN__SOFT) | KIN__HARD);
+    reach(rt, scope);
+}
+
+void kin__cancel(struct kin__runtime *rt, struct kin__scope *scope, const kin_reason *reason)
+{
+    int64_t grace = scope->kind == KIN__TASK ? 0 : kin__group_of(scope)->grace;
+
+    if (scope->flags & (KIN__SOFT | KIN__HARD))
+        return;
+    scope->reason = reason;
+    if (grace <= 0) {
+        harden(rt, scope);
+        return;
+    }
+    scope->flags |= KIN__SOFT;
+    kin__timer_disarm(rt, &scope->timer);
+    kin__timer_arm(rt, &scope->timer, grace);
+}
+
+static void fill_reason(kin_reason *reason, kin_reason_kind kind, const struct kin__task *by,
+                        const char *at, const char *message)
+{
+    reason->kind = kind;
+    reason->soft = false;
+    reason->by = by ? by->base.id : 0;
+    reason->at = at ? at : "";
+    kin__error_name(reason->name, sizeof reason->name, by ? by->base.name : NULL);
+    kin__error_name(reason->message, sizeof reason->message, message);
+}
+
+void kin__cancel_because(struct kin__runtime *rt, struct kin__group *group, kin_reason_kind kind,
+                         struct kin__task *by, const char *at, const char *message)
+{
+    if (group->scope.flags & (KIN__SOFT | KIN__HARD))
+        return;
+    fill_reason(&group->reason, kind, by, at, message);
+    kin__cancel(rt, &group->scope, &group->reason);
+}
+
+/* The timer of a scope has fired: its deadline, or the end of its grace. A task's
+ * reason has no room of its own to be kept in before its record is looked for. */
+void kin__scope_expire(struct kin__runtime *rt, struct kin__scope *scope)
+{
+    if (scope->flags & KIN__SOFT) {
+        harden(rt, scope);
+        return;
+    }
+    scope->flags |= KIN__EXPIRED;
+    if (scope->kind == KIN__TASK)
+        kin__cancel(rt, scope, &kin__reason_deadline);
+    else
+        kin__cancel_because(rt, kin__group_of(scope), KIN_BY_DEADLINE, NULL, scope->at, NULL);
+}
+
+/* ----------------------------------------------------------------- shields */
+
+/* A cancellation waits outside: the shield's time begins. */
+void kin__shield_begin(struct kin__runtime *rt, struct kin__group *shield)
+{
+    if (shield->shield < 0)
+        kin__shield_lift(rt, shield);
+    else if (shield->shield_timer.state == KIN__TIMER_IDLE)
+        kin__timer_arm(rt, &shield->shield_timer, shield->shield);
+}
+
+void kin__shield_lift(struct kin__runtime *rt, struct kin__group *shield)
+{
+    kin__timer_disarm(rt, &shield->shield_timer);
+    shield->scope.flags &= (uint16_t)~KIN__SHIELD;
+    if (shield->scope.parent->flags & KIN__REACHED)
+        reach(rt, &shield->scope);
+}
+
+/* After a deadlock not even a shield holds. */
+void kin__shields_lift_all(struct kin__runtime *rt)
+{
+    struct kin__scope *scope = &rt->host.base;
+
+    while (scope) {
+        struct kin__scope *next = scope->first;
+
+        if (scope->flags & KIN__SHIELD)
+            kin__shield_lift(rt, kin__group_of(scope));
+        for (; !next && scope; scope = scope->parent)
+            next = scope->next;
+        scope = next;
+    }
+}
+
+/* ----------------------------------------------------------- what was said */
+
+void kin__told(struct kin__scope *scope)
+{
+    for (; scope && (scope->flags & KIN__REACHED); scope = scope->parent) {
+        scope->flags |= KIN__TOLD;
+        if (scope->flags & KIN__SHIELD)
+            return;
+    }
+}
+
+/* The reason of the outermost cancellation that the running task can see. */
+static const kin_reason *visible_reason(const struct kin__scope *scope, bool *soft)
+{
+    const kin_reason *reason = NULL;
+
+    *soft = !(scope->flags & KIN__REACHED);
+    for (; scope; scope = scope->flags & KIN__SHIELD ? NULL : scope->parent)
+        if (scope->flags & (KIN__SOFT | KIN__HARD))
+            reason = scope->reason;
+    return reason;
+}
+
+const kin_reason *kin_cancelled(void)
+{
+    struct kin__runtime *rt = kin__rt;
+    const kin_reason *reason;
+    bool soft;
+
+    if (!rt || !(reason = visible_reason(rt->current->scope, &soft)))
+        return NULL;
+    rt->reason_seen = *reason;
+    rt->reason_seen.soft = soft;
+    return &rt->reason_seen;
+}
+
+/* What a task's record says about its end. */
+void kin__reason_for(struct kin__task *task, kin_reason *out)
+{
+    bool soft;
+    const kin_reason *reason = visible_reason(&task->base, &soft);
+
+    if (reason && reason != out)
+        *out = *reason;
+}
+
+/* ----------------------------------------------------------------- by hand */
+
+int kin_group_cancel_at(const char *at, kin_group *handle, const char *message)
+{
+    struct kin__group *group = kin__group_find(kin__rt, handle);
+
+    if (!group)
+        return KIN_ESTALE;
+    kin__cancel_because(kin__rt, group, KIN_BY_HAND, kin__rt->current, at, message);
+    return 0;
+}
+
+int kin_scope_cancel_at(const char *at, kin_scope *handle, const char *message)
+{
+    struct kin__group *record = kin__scope_find(handle);
+
+    if (!record)
+        return KIN_ESTALE;
+    kin__cancel_because(kin__rt, record, KIN_BY_HAND, kin__rt->current, at, message);
+    return 0;
+}
+
+/* The reason is kept in the caller's record, so that no memory is needed. */
+int kin_task_cancel_at(const char *at, kin_task *record, const char *message)
+{
+    struct kin__task *task = kin__task_find(record);
+
+    if (!task)
+        return KIN_ESTALE;
+    if (kin__group_of(task->base.parent)->keep_whole)
+        return KIN_EBUSY;
+    if (task->base.flags & (KIN__SOFT | KIN__HARD))
+        return 0;
+    fill_reason(&task->record->reason, KIN_BY_HAND, kin__rt->current, at, message);
+    kin__cancel(kin__rt, &task->base, &task->record->reason);
+    return 0;
+}

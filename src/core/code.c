@@ -1,0 +1,127 @@
+/* Codes: what each is called and says. kin's own come from the table KIN_CODES;
+ * the system's from the C library; other classes from whoever registered them.
+ * The register is process-wide and only ever grows at its head, so readers need
+ * no lock.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+struct entry {
+    struct kin_class_texts texts;
+    struct entry *next;
+};
+
+static _Atomic(struct entry *) registered;
+
+int kin_class(int code)
+{
+    return code < 0 ? -code >> 16 : 0;
+}
+
+static const struct kin_class_texts *texts_of(int class_number)
+{
+    for (struct entry *e = atomic_load(&registered); e; e = e->next)
+        if (e->texts.class_number == class_number)
+            return &e->texts;
+    return NULL;
+}
+
+int kin_class_register(const struct kin_class_texts *texts)
+{
+    struct entry *entry;
+
+    if (!texts || !texts->name || texts->class_number < KIN_CLASS_HTTP || texts->class_number > 16383)
+        return KIN_EINVAL;
+    entry = kin__os_alloc(sizeof *entry);
+    if (!entry)
+        return -ENOMEM;
+    entry->texts = *texts;
+    entry->next = atomic_load(&registered);
+    while (!atomic_compare_exchange_weak(&registered, &entry->next, entry))
+        ;
+    return 0;
+}
+
+const char *kin_class_name(int class_number)
+{
+    static const char *const own[] = { "system", "cancel", "timeout", "refused", "misuse" };
+    const struct kin_class_texts *texts;
+
+    if (class_number >= 0 && class_number < (int)(sizeof own / sizeof own[0]))
+        return own[class_number];
+    texts = texts_of(class_number);
+    if (texts)
+        return texts->name;
+    return class_number >= KIN_CLASS_USER ? "user" : "unknown";
+}
+
+static const char *own_name(int code)
+{
+    switch (code) {
+#define NAME(name, class, number, text) case name: return #name;
+        KIN_CODES(NAME)
+#undef NAME
+    default:
+        return NULL;
+    }
+}
+
+static const char *own_text(int code)
+{
+    switch (code) {
+#define TEXT(name, class, number, text) case name: return text;
+        KIN_CODES(TEXT)
+#undef TEXT
+    default:
+        return NULL;
+    }
+}
+
+const char *kin_code_name(int code)
+{
+    const struct kin_class_texts *texts;
+    const char *name = own_name(code);
+
+    if (code >= 0)
+        return "OK";
+    if (!name && kin_class(code) == KIN_CLASS_SYSTEM)
+        name = strerrorname_np(-code);
+    texts = name ? NULL : texts_of(kin_class(code));
+    if (texts && texts->code_name)
+        name = texts->code_name(-code & 0xffff);
+    return name ? name : "unknown";
+}
+
+const char *kin_code_text(int code)
+{
+    const struct kin_class_texts *texts;
+    const char *text = own_text(code);
+
+    if (code >= 0)
+        return "success";
+    if (!text && kin_class(code) == KIN_CLASS_SYSTEM)
+        text = strerrordesc_np(-code);
+    texts = text ? NULL : texts_of(kin_class(code));
+    if (texts && texts->code_text)
+        text = texts->code_text(-code & 0xffff);
+    return text ? text : "unknown error";
+}
+
+const char *kin_status_name(kin_status status)
+{
+    static const char *const name[] = { "pending",   "ok",      "failed", "timed_out",
+                                        "cancelled", "skipped", "refused" };
+
+    return (unsigned)status < sizeof name / sizeof name[0] ? name[status] : "unknown";
+}
+
+const char *kin_reason_name(kin_reason_kind kind)
+{
+    static const char *const name[] = { "nobody",  "hand",   "deadline", "sibling", "decision",
+                                        "leaving", "signal", "deadlock", "shutdown" };
+
+    return (unsigned)kind < sizeof name / sizeof name[0] ? name[kind] : "unknown";
+}

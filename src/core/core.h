@@ -1,0 +1,470 @@
+/* The core's own view of itself.
+ *
+ * Everything that can be cancelled is a node of one tree: tasks, groups and
+ * plain scopes all begin with a struct kin__scope. A group's children are its
+ * tasks and the scopes that its body has open; a task's children are the scopes
+ * that it has open outside of any group of its own. A cancellation walks this
+ * tree once and marks it; a dump prints it; nothing else keeps a list of tasks.
+ *
+ * Nodes, errors and the wait records on stacks are touched only by the
+ * runtime's own thread.
+ */
+#ifndef KIN_CORE_H
+#define KIN_CORE_H
+
+#include "kin.h"
+#include "kin_ext.h"
+
+#include <assert.h>
+
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define KIN__SANITIZED 1
+#else
+#define KIN__SANITIZED 0
+#endif
+
+#define kin__likely(x) __builtin_expect(!!(x), 1)
+#define kin__unlikely(x) __builtin_expect(!!(x), 0)
+#define kin__container(pointer, type, member) \
+    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+
+enum {
+    KIN__TURN_STEPS = 128,          /* task steps before timers and I/O are looked at (D4) */
+    KIN__SKIPS = 64,                /* blocking calls without parking before one yields (D4) */
+    KIN__STREAK = 8,                /* tasks started ahead of a woken one, see sched.c */
+    KIN__ERRORS_KEPT = 32,          /* failures a group stores; the rest is counted (G9) */
+    KIN__SLOW_STEP_MS = 100,        /* a longer step is reported (D4) */
+    KIN__CAREFUL_TURNS = 128,       /* so many turns of one step follow it */
+    KIN__GUARD = 64 * 1024          /* bytes at the low end of a stack */
+};
+
+struct kin__runtime;
+struct kin__task;
+struct kin__group;
+
+/* ------------------------------------------------------------------ timers */
+
+enum kin__timer_kind { KIN__TIMER_SCOPE, KIN__TIMER_SHIELD, KIN__TIMER_SLEEP };
+enum kin__timer_state { KIN__TIMER_IDLE, KIN__TIMER_FRESH, KIN__TIMER_ARMED };
+
+struct kin__timer {
+    struct kin__timer *next, *prev;
+    int64_t when;                   /* absolute; while fresh, a duration */
+    uint16_t slot;
+    uint8_t kind, state;
+};
+
+struct kin__timers;                 /* timer.c */
+bool kin__timers_open(struct kin__runtime *rt);
+void kin__timers_close(struct kin__runtime *rt);
+void kin__timer_arm(struct kin__runtime *rt, struct kin__timer *timer, int64_t duration);
+void kin__timer_arm_at(struct kin__runtime *rt, struct kin__timer *timer, int64_t when);
+void kin__timer_disarm(struct kin__runtime *rt, struct kin__timer *timer);
+int64_t kin__timer_when(struct kin__runtime *rt, struct kin__timer *timer);
+/* Gives the fresh ones their time, now that the turn has ended. */
+void kin__timers_settle(struct kin__runtime *rt, int64_t now);
+/* The earliest time to look again, KIN_FOREVER where none; exact if asked for. */
+int64_t kin__timers_next(struct kin__runtime *rt, bool exact);
+void kin__timers_expire(struct kin__runtime *rt, int64_t now);
+
+/* ------------------------------------------------------------ nodes: scopes */
+
+enum kin__kind { KIN__TASK, KIN__GROUP, KIN__SCOPE };
+
+enum kin__flag {
+    KIN__TOLD = 1 << 0,             /* a call inside returned a cancel code */
+    KIN__REACHED = 1 << 1,          /* a hard cancellation, own or outer, is visible in here */
+    KIN__HARD = 1 << 2,             /* its own cancellation, hard */
+    KIN__SOFT = 1 << 3,             /* its own cancellation, while the grace runs */
+    KIN__EXPIRED = 1 << 4,          /* its own deadline has fired */
+    KIN__SHIELD = 1 << 5,           /* outer cancellation is kept out */
+    KIN__CLOSING = 1 << 6,          /* the group's body has closed, its tasks may go on */
+    KIN__DECIDED = 1 << 7,
+    KIN__SYSTEM = 1 << 8            /* the hidden group of helpers */
+};
+
+struct kin__scope {                 /* the first 64 bytes are what spawn and end touch */
+    struct kin__scope *parent, *prev, *next, *first;
+    uint64_t id;                    /* never used again, 0 when the record is free */
+    const char *name, *at;
+    uint16_t flags;
+    uint8_t kind;
+    struct kin__scope *last;
+    struct kin__task *owner;        /* the task whose code it is part of */
+    const kin_reason *reason;       /* of its own cancellation */
+    struct kin__timer timer;        /* its deadline, later its grace */
+};
+
+/* A plain scope's record, and what a group adds to it. */
+struct kin__errors {
+    kin_error *first, *last, *before_last;
+    uint64_t dropped;
+    uint32_t stored;
+};
+
+struct kin__task_queue {
+    struct kin__task *head, *tail;
+};
+
+struct kin__group {
+    struct kin__scope scope;
+    struct kin__timer shield_timer; /* plain scopes: how long the shield holds */
+    int64_t shield, grace;
+    kin_reason reason;              /* storage for scope.reason */
+    /* groups only, from here */
+    struct kin_wait *closer;        /* waits until live is 0 */
+    uint64_t live, running;         /* tasks not ended; those of them that hold a slot */
+    uint32_t limit, max_queued;     /* 0: none */
+    kin_policy policy;
+    bool keep_whole;
+    int failure;                    /* code of the earliest failure, or 0 */
+    struct kin__task_queue held;    /* accepted, waiting for a slot */
+    uint64_t held_count;
+    struct kin_wait_list spawners;  /* outside tasks, waiting for a slot */
+    struct kin__stack_pool *stacks;
+    struct kin__errors errors;
+    struct kin_group_counts counts;
+};
+
+enum kin__trait {
+    KIN__LIMITED = 1 << 0,          /* has a .timeout */
+    KIN__OPTIONAL = 1 << 1,
+    KIN__SKIP_CANCELLED = 1 << 2,
+    KIN__COPIED = 1 << 3,           /* arg is the task's own */
+    KIN__SLOT = 1 << 4              /* counts in its group's running */
+};
+
+/* A free record is a constructed one (task.c): what most tasks never touch keeps its
+ * resting value, so that spawn need not write it. Spawning and ending a task that
+ * never parks takes two cache lines, the first and the third. */
+struct kin__task {
+    struct kin__scope base;         /* base.parent is its group; base.timer its own limit */
+    int (*fn)(void *arg) __attribute__((aligned(64)));
+    void *arg;
+    struct kin__task *next;         /* in the run queue, or held */
+    kin_task *record;               /* the caller's */
+    void *sp;                       /* saved stack pointer; NULL: not started, no stack */
+    struct kin__stack *stack;
+    kin_error *error;               /* the error slot */
+    int32_t index;
+    uint8_t traits;                 /* enum kin__trait; most tasks have none */
+    bool abort_asked;
+    struct kin__scope *scope;       /* innermost open */
+    struct kin_wait *wait;          /* what it is parked on */
+    int64_t timeout;                /* where limited; armed at the first step */
+    int result;                     /* what the wait returned */
+} __attribute__((aligned(64)));
+
+/* -------------------------------------------------------------------- stacks */
+
+struct kin__stack {
+    struct kin__stack *next;        /* in its slab's list of free ones */
+    struct kin__slab *slab;
+    char *low, *top;                /* below top: the error slot, then the frames */
+    unsigned valgrind_id;
+    bool guarded;
+#if KIN__SANITIZED
+    void *fiber, *fake;             /* the sanitizers' */
+#endif
+};
+
+/* ------------------------------------------------------------- the runtime */
+
+/* What the core asks of a backend; io/io.h adds the operations on descriptors. */
+struct kin__backend {
+    const char *name;
+    int (*open)(struct kin__runtime *rt);
+    void (*close)(struct kin__runtime *rt);
+    /* Hands over what was submitted, completes what is done, and waits for that at
+     * most timeout nanoseconds (0: not at all). May return early. */
+    void (*poll)(struct kin__runtime *rt, int64_t timeout);
+};
+extern const struct kin__backend kin__backend_virtual;
+
+struct kin__local {
+    struct kin__local *next;
+    const void *key;
+    void *value;
+    void (*destroy)(void *value);
+};
+
+struct kin__runtime {
+    struct kin__task *current;
+    struct kin__task_queue ready;   /* woken, first in first out */
+    struct kin__task_queue ahead;   /* not started, the last spawner's first */
+    struct kin__task_queue fresh;   /* spawned in this step */
+    uint32_t streak;                /* steps in a row that were taken from ahead */
+    uint32_t steps;                 /* left in this turn */
+    uint32_t careful;               /* turns of one step still to come */
+    int64_t turn_began;
+    uint32_t skips;
+    uint64_t next_id, run;          /* ids carry the run's number in their top 16 bits */
+    uint64_t outside;               /* operations and watches that the backend has under way */
+    int64_t virtual_now;
+    kin_reason reason_seen;         /* what kin_cancelled returned last */
+    bool virtual_clock, deadlocked;
+    const struct kin__backend *backend;
+    void *backend_state;
+    struct kin__timers *timers;
+    struct kin__pool *tasks, *groups, *errors;
+    struct kin__stack_pool *stacks; /* list by size, the default first */
+    struct kin__task_queue starved; /* could get no stack */
+    struct kin__group *system;
+    struct kin__local *locals;
+    struct kin__stack host_stack;
+    struct kin__task host;          /* the run call itself, on the thread's own stack */
+    kin_error host_error;
+    struct kin_run_options options;
+};
+
+extern __thread struct kin__runtime *kin__rt;   /* NULL outside of a run */
+
+static inline struct kin__group *kin__group_of(struct kin__scope *scope)
+{
+    return kin__container(scope, struct kin__group, scope);
+}
+
+static inline struct kin__task *kin__task_of(struct kin__scope *scope)
+{
+    return kin__container(scope, struct kin__task, base);
+}
+
+/* ---------------------------------------- what every spawn, wake and end does */
+
+enum { KIN__RUN_SHIFT = 48 };       /* ids carry the number of their run above it */
+
+static inline uint64_t kin__new_id(struct kin__runtime *rt)
+{
+    return rt->run << KIN__RUN_SHIFT | ++rt->next_id;
+}
+
+/* The pointer of a handle is followed only if the id is of this run, whose records
+ * stay where they are; then the record's id tells whether it is still the same. */
+static inline void *kin__find(const struct kin__runtime *rt, void *state, uint64_t id)
+{
+    struct kin__scope *scope = state;
+
+    if (!rt || !scope || id >> KIN__RUN_SHIFT != rt->run || scope->id != id)
+        return NULL;
+    return scope;
+}
+
+static inline struct kin__group *kin__group_find(const struct kin__runtime *rt,
+                                                 const kin_group *handle)
+{
+    return kin__find(rt, handle->state, handle->id);
+}
+
+static inline void kin__scope_link(struct kin__scope *scope, struct kin__scope *parent)
+{
+    scope->parent = parent;
+    scope->next = NULL;
+    scope->prev = parent->last;
+    if (parent->last)
+        parent->last->next = scope;
+    else
+        parent->first = scope;
+    parent->last = scope;
+}
+
+static inline void kin__scope_unlink(struct kin__scope *scope)
+{
+    struct kin__scope *parent = scope->parent;
+
+    if (scope->prev)
+        scope->prev->next = scope->next;
+    else
+        parent->first = scope->next;
+    if (scope->next)
+        scope->next->prev = scope->prev;
+    else
+        parent->last = scope->prev;
+}
+
+static inline void kin__group_attach(struct kin__group *group, struct kin__task *task)
+{
+    kin__scope_link(&task->base, &group->scope);
+    group->live++;
+    group->counts.accepted++;
+}
+
+static inline void kin__queue_push(struct kin__task_queue *queue, struct kin__task *task)
+{
+    task->next = NULL;
+    if (queue->tail)
+        queue->tail->next = task;
+    else
+        queue->head = task;
+    queue->tail = task;
+}
+
+static inline struct kin__task *kin__queue_pop(struct kin__task_queue *queue)
+{
+    struct kin__task *task = queue->head;
+
+    if (task && !(queue->head = task->next))
+        queue->tail = NULL;
+    return task;
+}
+
+static inline void kin__ready(struct kin__runtime *rt, struct kin__task *task)
+{
+    kin__queue_push(&rt->ready, task);
+}
+
+static inline void kin__fresh(struct kin__runtime *rt, struct kin__task *task)
+{
+    kin__queue_push(&rt->fresh, task);
+}
+
+/* sched.c: who runs next, and on which stack */
+int64_t kin__clock(struct kin__runtime *rt);
+void kin__park(struct kin__runtime *rt, struct kin__task *task);
+void kin__yield(struct kin__runtime *rt);
+
+/* task.c: the life of one task */
+void kin__task_construct(void *record);
+void kin__task_run(struct kin__runtime *rt, struct kin__task *task);
+void kin__task_start_failed(struct kin__runtime *rt, struct kin__task *task);
+struct kin__task *kin__task_find(const kin_task *handle);
+void kin__task_label(const struct kin__task *task, char *text, size_t size);
+int kin__spawn(struct kin__runtime *rt, struct kin__group *group,
+               const struct kin_spawn_options *options);
+
+/* group.c */
+struct kin__group *kin__group_new(struct kin__runtime *rt, const struct kin_group_options *options);
+void kin__group_detach(struct kin__runtime *rt, struct kin__group *group, struct kin__task *task,
+                       kin_status status);
+void kin__group_fail(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by,
+                     int code, kin_error *error);
+void kin__group_join(struct kin__runtime *rt, struct kin__group *group);
+void kin__group_refuse_spawners(struct kin__group *group);
+int kin__group_take_slot(struct kin__runtime *rt, struct kin__group *group, bool dont_wait);
+void kin__group_give_slot(struct kin__runtime *rt, struct kin__group *group);
+
+/* scope.c: the tree */
+bool kin__scope_within(const struct kin__scope *scope, const struct kin__scope *outer);
+void kin__scope_arm(struct kin__runtime *rt, struct kin__scope *scope, int64_t timeout,
+                    int64_t deadline);
+struct kin__group *kin__scope_find(const kin_scope *handle);
+void kin__scope_begin(struct kin__runtime *rt, struct kin__group *record, enum kin__kind kind,
+                      const char *at, const char *name);
+int kin__scope_may_close(struct kin__runtime *rt, struct kin__scope *scope, const char *what);
+/* Leaves what the running task has open inside of outer. */
+void kin__leave_inner(struct kin__runtime *rt, struct kin__scope *outer);
+void kin__scope_end(struct kin__runtime *rt, struct kin__scope *scope);
+/* E4 below the policy's failure: what a scope's close returns. */
+int kin__scope_verdict(struct kin__scope *scope, int rc);
+bool kin__scope_absorbs(const struct kin__scope *scope, int rc);
+
+/* cancel.c */
+void kin__cancel(struct kin__runtime *rt, struct kin__scope *scope, const kin_reason *reason);
+/* The same with a reason that is kept in the record. */
+void kin__cancel_because(struct kin__runtime *rt, struct kin__group *group, kin_reason_kind kind,
+                         struct kin__task *by, const char *at, const char *message);
+/* Copies the reason of the outermost cancellation visible to the task as a whole. */
+void kin__reason_for(struct kin__task *task, kin_reason *out);
+void kin__scope_expire(struct kin__runtime *rt, struct kin__scope *scope);
+void kin__shield_begin(struct kin__runtime *rt, struct kin__group *shield);
+void kin__shield_lift(struct kin__runtime *rt, struct kin__group *shield);
+void kin__shields_lift_all(struct kin__runtime *rt);
+void kin__told(struct kin__scope *scope);
+extern const kin_reason kin__reason_deadline, kin__reason_deadlock;
+
+/* wait.c */
+extern const struct kin_wait_ops kin__wait_join;
+void kin__sleep_fire(struct kin__timer *timer);
+void kin__wait_abort(struct kin__runtime *rt, struct kin__task *task);
+
+/* error.c */
+kin_error *kin__error_take(struct kin__runtime *rt, struct kin__task *task, int code);
+kin_error *kin__error_bare(struct kin__runtime *rt, const struct kin__task *task, int code,
+                           const char *message);
+void kin__error_drop(struct kin__runtime *rt, struct kin__task *task);
+void kin__errors_add(struct kin__runtime *rt, struct kin__errors *errors, kin_error *error);
+void kin__errors_to_slot(struct kin__runtime *rt, struct kin__group *group, int code);
+void kin__error_report(const kin_error *tree, const char *why);
+void kin__error_name(char *out, size_t size, const char *name);
+
+/* pool.c: records of one size, whose addresses stay valid until the run ends */
+struct kin__pool {
+    void *free;
+    void *slabs;
+    size_t size;                    /* of a record */
+    uint32_t next_slab;             /* records in the slab to come */
+    uint64_t live;
+    void (*construct)(void *record);
+};
+struct kin__pool *kin__pool_new(size_t size, void (*construct)(void *record));
+void *kin__pool_grow(struct kin__pool *pool);
+void kin__pool_destroy(struct kin__pool *pool);
+
+/* Constructed when its slab was made; later, as it was given back. */
+static inline void *kin__pool_get(struct kin__pool *pool)
+{
+    void **record = pool->free;
+
+    if (kin__unlikely(!record))
+        return kin__pool_grow(pool);
+    pool->free = *record;
+    pool->live++;
+    return record;
+}
+
+static inline void kin__pool_put(struct kin__pool *pool, void *record)
+{
+    *(void **)record = pool->free;
+    pool->free = record;
+    pool->live--;
+}
+
+/* stack.c */
+struct kin__stack_pool {
+    struct kin__stack_pool *next;
+    struct kin__slab *available;    /* slabs with free stacks, last used first */
+    struct kin__slab *full;
+    size_t stride;                  /* address space of a stack, guard included */
+    uint32_t next_slab;
+    uint32_t empty;                 /* slabs with no stack in use */
+    uint64_t live;
+    size_t colour;
+};
+struct kin__stack_pool *kin__stack_pool_for(struct kin__runtime *rt, size_t size);
+struct kin__stack *kin__stack_get(struct kin__stack_pool *pool);
+void kin__stack_put(struct kin__stack *stack);
+void kin__stack_pools_trim(struct kin__runtime *rt);    /* only between steps */
+void kin__stack_pools_destroy(struct kin__runtime *rt);
+struct kin__stack_pool *kin__stack_pool_of(const struct kin__stack *stack);
+kin_error *kin__stack_error_slot(const struct kin__stack *stack);
+bool kin__stack_holds(const struct kin__stack *stack, const void *pointer);
+bool kin__stack_guard_hit(const struct kin__stack *stack, const void *address);
+void kin__stack_check_canary(struct kin__runtime *rt, const struct kin__task *task);
+const char *kin__stack_guard_name(void);
+
+/* arch/: saves the callee-saved registers and the stack pointer in *save, loads
+ * those of load. A new stack starts at entry(), which never returns. */
+void kin__switch(void **save, void *load);
+void *kin__switch_prepare(char *top, void (*entry)(void));
+
+/* os.c: the few places where the core asks the operating system for something.
+ * A test sets kin__os_fault to make the k-th of them fail. */
+extern bool (*kin__os_fault)(const char *site);
+static inline bool kin__os_fails(const char *site)
+{
+    return kin__unlikely(kin__os_fault != NULL) && kin__os_fault(site);
+}
+void *kin__os_alloc(size_t size);               /* zeroed, for a cache line; NULL */
+void kin__os_free(void *memory);
+void *kin__os_map(size_t size);                 /* NULL; reserved, not touched */
+void kin__os_unmap(void *memory, size_t size);
+int64_t kin__os_now(void);
+void kin__os_catch_overflow(void);              /* F5; nested calls are counted */
+void kin__os_release_overflow(void);
+/* Is the address in a guard? Writes the task's name. Called in a signal handler. */
+bool kin__overflow_of(const void *address, const char **name, int32_t *index);
+
+/* run.c */
+void kin__misuse(const char *at, const char *format, ...) KIN_PRINTF(2, 3);
+void kin__deadlock(struct kin__runtime *rt);
+
+#endif

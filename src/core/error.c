@@ -1,0 +1,430 @@
+/* Errors: one slot a task, and the tree that grows out of them.
+ *
+ * kin_fail writes into the task's slot without needing memory: the record lies at
+ * the top of the stack that the task is on. When the task ends with that very
+ * code, the record is copied into the tree of its group; when it ends with another
+ * code, it becomes the cause of a bare record, so that an old message never
+ * decorates a new failure. When a group closes, its tree becomes the slot of
+ * the closer, and so the tree of a whole run builds itself.
+ *
+ * Records of the tree come from the runtime's pool. When that has no memory, the
+ * failure is counted, its code stands; nothing else depends on the record.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+/* Copies a name; what is too long ends in "…", never in the middle of a character. */
+void kin__error_name(char *out, size_t size, const char *name)
+{
+    static const char cut[] = "…";
+    size_t length = name ? strnlen(name, size) : 0;
+
+    if (length < size) {
+        if (length)
+            memcpy(out, name, length);
+        out[length] = '\0';
+        return;
+    }
+    length = size - sizeof cut;
+    while (length > 0 && (name[length] & 0xc0) == 0x80)
+        length--;
+    memcpy(out, name, length);
+    memcpy(out + length, cut, sizeof cut);
+}
+
+static kin_error *slot_of(struct kin__runtime *rt)
+{
+    struct kin__task *task = rt->current;
+
+    return task->stack == &rt->host_stack ? &rt->host_error : kin__stack_error_slot(task->stack);
+}
+
+static bool on_stack(struct kin__runtime *rt, const struct kin__task *task, const kin_error *error)
+{
+    return error == &rt->host_error ||
+           (task->stack && task->stack != &rt->host_stack && kin__stack_holds(task->stack, error));
+}
+
+static void sign(kin_error *error, const struct kin__task *task)
+{
+    error->task = task->base.id;
+    error->index = task->index;
+    kin__error_name(error->name, sizeof error->name, task->base.name);
+}
+
+static void begin(kin_error *error, int code, const char *at, const struct kin__task *task)
+{
+    error->code = code;
+    error->at = at ? at : "";
+    error->cause = error->child = error->next = NULL;
+    error->dropped = 0;
+    error->message[0] = '\0';
+    sign(error, task);
+}
+
+/* -------------------------------------------------------------------- the slot */
+
+int kin_fail_at(const char *at, int code, const char *format, ...)
+{
+    struct kin__runtime *rt = kin__rt;
+    char message[sizeof ((kin_error *)NULL)->message];
+    kin_error *slot;
+    va_list arguments;
+
+    if (!rt)
+        return code;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);  /* may read the old slot */
+    va_end(arguments);
+    kin__error_drop(rt, rt->current);
+    slot = slot_of(rt);
+    begin(slot, code, at, rt->current);
+    memcpy(slot->message, message, sizeof message);
+    rt->current->error = slot;
+    return code;
+}
+
+const kin_error *kin_error_last(void)
+{
+    return kin__rt ? kin__rt->current->error : NULL;
+}
+
+static kin_error *child_of(const kin_error *error)
+{
+    return (kin_error *)(uintptr_t)error->child;
+}
+
+/* Frees trees that are linked by next, without recursion: children are put in
+ * front of what is still to be freed. */
+static void free_trees(kin_error *error, void (*release)(void *context, kin_error *error), void *context)
+{
+    while (error) {
+        kin_error *next = (kin_error *)(uintptr_t)error->next, *last = child_of(error);
+
+        if (last) {
+            while (last->next)
+                last = (kin_error *)(uintptr_t)last->next;
+            last->next = next;
+            next = child_of(error);
+        }
+        if (error->cause)
+            free_trees((kin_error *)(uintptr_t)error->cause, release, context);
+        release(context, error);
+        error = next;
+    }
+}
+
+static void release_to_pool(void *context, kin_error *error)
+{
+    struct kin__runtime *rt = context;
+
+    kin__pool_put(rt->errors, error);
+}
+
+void kin__error_drop(struct kin__runtime *rt, struct kin__task *task)
+{
+    kin_error *error = task->error;
+
+    task->error = NULL;
+    if (error && !on_stack(rt, task, error))
+        free_trees(error, release_to_pool, rt);
+}
+
+kin_error *kin__error_bare(struct kin__runtime *rt, const struct kin__task *task, int code,
+                           const char *message)
+{
+    kin_error *error = kin__pool_get(rt->errors);
+
+    if (!error)
+        return NULL;
+    begin(error, code, task->base.at, task);
+    kin__error_name(error->message, sizeof error->message, message);
+    return error;
+}
+
+/* The slot's content as a record of the pool; the slot is empty then. */
+static kin_error *take_slot(struct kin__runtime *rt, struct kin__task *task)
+{
+    kin_error *error = task->error, *copy;
+
+    task->error = NULL;
+    if (!error || !on_stack(rt, task, error))
+        return error;
+    copy = kin__pool_get(rt->errors);
+    if (copy)
+        *copy = *error;
+    return copy;
+}
+
+/* The error of a task that fails with this code; NULL if there is no memory. */
+kin_error *kin__error_take(struct kin__runtime *rt, struct kin__task *task, int code)
+{
+    kin_error *slot = take_slot(rt, task), *error;
+
+    if (slot && slot->code == code) {
+        sign(slot, task);
+        return slot;
+    }
+    error = kin__error_bare(rt, task, code, NULL);
+    if (error)
+        error->cause = slot;
+    else if (slot)
+        free_trees(slot, release_to_pool, rt);
+    return error;
+}
+
+/* ------------------------------------------------------------- a group's errors */
+
+/* Keeps the first ones and the last; the rest is counted. */
+void kin__errors_add(struct kin__runtime *rt, struct kin__errors *errors, kin_error *error)
+{
+    if (!error) {
+        errors->dropped++;
+        return;
+    }
+    if (errors->stored == KIN__ERRORS_KEPT) {
+        errors->dropped++;
+        errors->before_last->next = NULL;
+        free_trees(errors->last, release_to_pool, rt);
+        errors->last = errors->before_last;
+        errors->stored--;
+    }
+    error->next = NULL;
+    if (errors->last)
+        errors->last->next = error;
+    else
+        errors->first = error;
+    errors->before_last = errors->last;
+    errors->last = error;
+    errors->stored++;
+}
+
+static void say_outcome(kin_error *error, const struct kin__group *group, int code)
+{
+    unsigned long long cancelled = group->counts.cancelled, all = group->counts.accepted;
+
+    if (code == KIN_ETIMEDOUT && !group->failure)
+        snprintf(error->message, sizeof error->message,
+                 "the group's deadline passed: %llu of %llu tasks were cancelled", cancelled, all);
+    else if (!code)
+        snprintf(error->message, sizeof error->message, "failures on the way to a success");
+}
+
+/* The closer's slot becomes the group's tree. A tree whose root there is no memory
+ * for stands without its root: the first failure speaks for it. */
+void kin__errors_to_slot(struct kin__runtime *rt, struct kin__group *group, int code)
+{
+    struct kin__task *task = rt->current;
+    struct kin__errors *errors = &group->errors;
+    kin_error *root = NULL;
+
+    kin__error_drop(rt, task);
+    if (code >= 0 && !errors->first)
+        return;
+    root = kin__pool_get(rt->errors);
+    if (!root) {
+        task->error = errors->first;
+        return;
+    }
+    begin(root, code, group->scope.at, task);
+    if (group->scope.name)
+        kin__error_name(root->name, sizeof root->name, group->scope.name);
+    say_outcome(root, group, code);
+    root->child = errors->first;
+    root->dropped = errors->dropped;
+    task->error = root;
+}
+
+/* ---------------------------------------------------------- matching and walking */
+
+kin_match kin_match_code(int code)
+{
+    return (kin_match){ .from = code, .to = code };
+}
+
+kin_match kin_match_class(int class_number)
+{
+    return (kin_match){ .from = KIN_CODE(class_number, 0xffff),
+                        .to = class_number ? KIN_CODE(class_number, 0) : -1 };
+}
+
+kin_match kin_match_if(bool (*test)(const kin_error *, void *), void *arg)
+{
+    return (kin_match){ .from = INT32_MIN, .to = INT32_MAX, .test = test, .arg = arg };
+}
+
+static bool matches(const kin_error *error, const kin_match *match)
+{
+    return error->code >= match->from && error->code <= match->to &&
+           (!match->test || match->test(error, match->arg));
+}
+
+static int walk(const kin_error *error, const kin_match *match, void *arg,
+                int (*visit)(const kin_error *leaf, void *arg))
+{
+    int rc = 0;
+
+    if (!error->child)
+        return matches(error, match) ? visit(error, arg) : 0;
+    for (error = error->child; error && rc == 0; error = error->next)
+        rc = walk(error, match, arg, visit);
+    return rc;
+}
+
+int kin_error_walk(const kin_error *tree, kin_match match, void *arg,
+                   int (*visit)(const kin_error *leaf, void *arg))
+{
+    return tree ? walk(tree, &match, arg, visit) : 0;
+}
+
+static int count_leaf(const kin_error *leaf, void *arg)
+{
+    (void)leaf;
+    ++*(size_t *)arg;
+    return 0;
+}
+
+size_t kin_error_count(const kin_error *tree, kin_match match)
+{
+    size_t count = 0;
+
+    kin_error_walk(tree, match, &count, count_leaf);
+    return count;
+}
+
+static int keep_leaf(const kin_error *leaf, void *arg)
+{
+    *(const kin_error **)arg = leaf;
+    return 1;
+}
+
+const kin_error *kin_error_find(const kin_error *tree, kin_match match)
+{
+    const kin_error *found = NULL;
+
+    kin_error_walk(tree, match, &found, keep_leaf);
+    return found;
+}
+
+/* -------------------------------------------------------------------- splitting */
+
+static void release_to_heap(void *context, kin_error *error)
+{
+    (void)context;
+    kin__os_free(error);
+}
+
+void kin_error_free(kin_error *tree)
+{
+    free_trees(tree, release_to_heap, NULL);
+}
+
+static kin_error *copy_one(const kin_error *error, bool *failed)
+{
+    kin_error *copy = kin__os_alloc(sizeof *copy);
+
+    if (!copy) {
+        *failed = true;
+        return NULL;
+    }
+    *copy = *error;
+    copy->cause = copy->child = copy->next = NULL;
+    return copy;
+}
+
+/* Copies the leaves that (do not) match and the groups above them. */
+static kin_error *copy_part(const kin_error *error, const kin_match *match, bool wanted, bool *failed)
+{
+    kin_error *copy = NULL;
+    const kin_error **end;
+
+    if (!error->child) {
+        if (matches(error, match) == wanted && (copy = copy_one(error, failed)) && error->cause)
+            copy->cause = copy_part(error->cause, &(kin_match){ INT32_MIN, INT32_MAX, NULL, NULL },
+                                    true, failed);
+        return copy;
+    }
+    for (const kin_error *child = error->child; child; child = child->next) {
+        kin_error *part = copy_part(child, match, wanted, failed);
+
+        if (!part)
+            continue;
+        if (!copy && !(copy = copy_one(error, failed))) {
+            kin_error_free(part);
+            return NULL;
+        }
+        for (end = &copy->child; *end; end = (const kin_error **)(uintptr_t)&(*end)->next)
+            ;
+        *end = part;
+    }
+    return copy;
+}
+
+int kin_error_split(const kin_error *tree, kin_match match, kin_error **matched, kin_error **rest)
+{
+    bool failed = false;
+
+    *matched = tree ? copy_part(tree, &match, true, &failed) : NULL;
+    *rest = tree ? copy_part(tree, &match, false, &failed) : NULL;
+    if (!failed)
+        return 0;
+    kin_error_free(*matched);
+    kin_error_free(*rest);
+    *matched = *rest = NULL;
+    return -ENOMEM;
+}
+
+/* --------------------------------------------------------------------- printing */
+
+static void print_name(const kin_error *error, FILE *out)
+{
+    if (error->name[0])
+        fputs(error->name, out);
+    else
+        fprintf(out, "task %llu", (unsigned long long)error->task & 0xffffffffffff);
+    if (error->index)
+        fprintf(out, "[%d]", error->index);
+}
+
+static void print_one(const kin_error *error, int depth, const char *prefix, FILE *out)
+{
+    fprintf(out, "%*s%s", depth * 2, "", prefix);
+    print_name(error, out);
+    fprintf(out, ": %s", error->message[0] ? error->message : kin_code_text(error->code));
+    if (error->code < 0)
+        fprintf(out, " (%s%s%s)", kin_code_name(error->code), error->at[0] ? ", " : "", error->at);
+    fputc('\n', out);
+}
+
+static void print(const kin_error *error, int depth, const char *prefix, FILE *out)
+{
+    print_one(error, depth, prefix, out);
+    for (const kin_error *child = error->child; child; child = child->next)
+        print(child, depth + 1, "", out);
+    if (error->dropped)
+        fprintf(out, "%*sand %llu more\n", depth * 2 + 2, "", (unsigned long long)error->dropped);
+    if (error->cause)
+        print(error->cause, depth + 1, "caused by ", out);
+}
+
+void kin_error_print(const kin_error *tree, FILE *out)
+{
+    if (tree)
+        print(tree, 0, "", out);
+}
+
+static int report_leaf(const kin_error *leaf, void *why)
+{
+    kin_report("lost error (%s): %s: %s (%s, %s)", (const char *)why, leaf->name,
+               leaf->message[0] ? leaf->message : kin_code_text(leaf->code),
+               kin_code_name(leaf->code), leaf->at);
+    return 0;
+}
+
+void kin__error_report(const kin_error *tree, const char *why)
+{
+    kin_error_walk(tree, kin_match_if(NULL, NULL), (void *)(uintptr_t)why, report_leaf);
+}

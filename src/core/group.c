@@ -1,0 +1,296 @@
+/* Groups: where tasks live. What this file owns: opening, slots under a limit,
+ * the policy, and the close that waits for everyone.
+ *
+ * Invariants: live counts the tasks that are accepted and not ended; running those
+ * of them that hold a slot (all of them where there is no limit). Held tasks wait
+ * in line for a slot; they come from within the group, whose tasks must never wait
+ * for their own group. A slot that is given back goes to the held first, then to
+ * the spawners outside: they hold up nobody but themselves.
+ *
+ * Closing is no cancellation point. The closer parks until live is 0; whatever
+ * cancels it reaches the group's tasks by the tree, so there is nothing to pass on.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+
+/* ------------------------------------------------------------------- opening */
+
+static void group_init(struct kin__group *group, const struct kin_group_options *options)
+{
+    group->grace = options->grace;
+    group->closer = NULL;
+    group->live = group->running = 0;
+    group->limit = options->limit;
+    group->max_queued = options->max_queued;
+    group->policy = options->policy;
+    group->keep_whole = options->keep_whole;
+    group->failure = 0;
+    group->held = (struct kin__task_queue){ NULL, NULL };
+    group->held_count = 0;
+    group->spawners = (struct kin_wait_list){ .run = kin__rt->run };
+    group->errors = (struct kin__errors){ .dropped = 0 };
+    group->counts = (struct kin_group_counts){ .accepted = 0 };
+}
+
+struct kin__group *kin__group_new(struct kin__runtime *rt, const struct kin_group_options *options)
+{
+    struct kin__stack_pool *stacks =
+        options->stack ? kin__stack_pool_for(rt, options->stack) : rt->stacks;
+    struct kin__group *group = stacks ? kin__pool_get(rt->groups) : NULL;
+
+    if (!group)
+        return NULL;
+    kin__scope_begin(rt, group, KIN__GROUP, options->at, options->name);
+    group_init(group, options);
+    group->stacks = stacks;
+    if (options->cancelled)
+        kin__cancel_because(rt, group, KIN_BY_HAND, rt->current, options->at, NULL);
+    kin__scope_arm(rt, &group->scope, options->timeout, options->deadline);
+    return group;
+}
+
+kin_group kin_group_open_with(const struct kin_group_options *options)
+{
+    struct kin__group *group = kin__rt ? kin__group_new(kin__rt, options) : NULL;
+
+    if (!kin__rt)
+        kin__misuse(options->at, "a group opened outside of a run");
+    if (!group)
+        return (kin_group){ NULL, UINT64_MAX };
+    return (kin_group){ group, group->scope.id };
+}
+
+/* --------------------------------------------------------------------- slots */
+
+static bool spawner_abort(struct kin_wait *wait)
+{
+    struct kin__group *group = wait->object;
+
+    kin_wait_list_remove(&group->spawners, wait);
+    return true;
+}
+
+static const struct kin_wait_ops spawner_ops = { "room in the group", spawner_abort, NULL };
+
+/* Takes a slot for a spawner from outside of the group's tasks, who has to wait
+ * for one. 0, KIN_EAGAIN, or KIN_ECANCELED. */
+int kin__group_take_slot(struct kin__runtime *rt, struct kin__group *group, bool dont_wait)
+{
+    struct kin_wait wait;
+    int rc;
+
+    (void)rt;
+    if (group->running < group->limit && !group->spawners.first) {
+        group->running++;
+        return 0;
+    }
+    if (dont_wait)
+        return KIN_EAGAIN;
+    rc = kin_wait_prepare(&wait, &spawner_ops, group);
+    if (rc < 0)
+        return rc;
+    kin_wait_list_add(&group->spawners, &wait);
+    return kin_wait_park(&wait);
+}
+
+void kin__group_give_slot(struct kin__runtime *rt, struct kin__group *group)
+{
+    struct kin__task *task = kin__queue_pop(&group->held);
+    struct kin_wait *spawner;
+
+    if (task) {
+        group->held_count--;
+        kin__ready(rt, task);
+        task->traits |= KIN__SLOT;
+    } else if ((spawner = kin_wait_list_take(&group->spawners))) {
+        kin_wait_wake(spawner, 0);
+    } else {
+        group->running--;
+    }
+}
+
+/* Whoever still waits for room in a cancelled group is told no. */
+void kin__group_refuse_spawners(struct kin__group *group)
+{
+    struct kin_wait *spawner;
+
+    while ((spawner = kin_wait_list_take(&group->spawners)))
+        kin_wait_wake(spawner, KIN_ECANCELED);
+}
+
+/* ------------------------------------------------------------------ outcomes */
+
+/* A failure of a task, of the body, or of a spawn. The group owns the error. */
+void kin__group_fail(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by,
+                     int code, kin_error *error)
+{
+    if (!group->failure)
+        group->failure = code;
+    kin__errors_add(rt, &group->errors, error);
+    if (group->policy == KIN_ALL)
+        kin__cancel_because(rt, group, KIN_BY_SIBLING, by, by->base.at, kin_code_text(code));
+}
+
+static void decide(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by)
+{
+    if (group->scope.flags & KIN__DECIDED)
+        return;
+    group->scope.flags |= KIN__DECIDED;
+    kin__cancel_because(rt, group, KIN_BY_DECISION, by, by->base.at, NULL);
+}
+
+/* Successes are what is left when the others are taken off: see kin_group_count. */
+static void count(struct kin_group_counts *counts, kin_status status)
+{
+    counts->failed += status == KIN_FAILED;
+    counts->timed_out += status == KIN_TIMED_OUT;
+    counts->cancelled += status == KIN_CANCELLED;
+    counts->skipped += status == KIN_SKIPPED;
+}
+
+/* A task has ended; its failure, if it was one, has been taken in already. */
+void kin__group_detach(struct kin__runtime *rt, struct kin__group *group, struct kin__task *task,
+                       kin_status status)
+{
+    kin__scope_unlink(&task->base);
+    if (kin__unlikely(status != KIN_OK))
+        count(&group->counts, status);
+    else if (kin__unlikely(group->policy == KIN_ANY))
+        decide(rt, group, task);
+    if (kin__unlikely(task->traits & KIN__SLOT))
+        kin__group_give_slot(rt, group);
+    if (--group->live == 0 && group->closer)
+        kin_wait_wake(group->closer, 0);
+}
+
+/* ------------------------------------------------------------------- closing */
+
+void kin__group_join(struct kin__runtime *rt, struct kin__group *group)
+{
+    struct kin_wait wait = { .ops = &kin__wait_join, .object = group, .task = rt->current };
+
+    group->scope.flags |= KIN__CLOSING;
+    if (group->live > 0) {
+        group->closer = &wait;
+        kin_wait_park(&wait);
+        group->closer = NULL;
+    }
+    assert(group->live == 0 && !group->held.head && !group->scope.first);
+}
+
+static void body_failed(struct kin__runtime *rt, struct kin__group *group, int rc)
+{
+    kin__group_fail(rt, group, rt->current, rc, kin__error_take(rt, rt->current, rc));
+}
+
+/* What close returns: the policy's failure first (G3, E4). */
+static int verdict(struct kin__group *group, int rc)
+{
+    bool decided = group->scope.flags & KIN__DECIDED;
+
+    if (decided)
+        return 0;
+    if (group->failure)
+        return group->failure;
+    rc = kin__scope_verdict(&group->scope, rc);
+    return group->policy == KIN_ANY && rc >= 0 ? KIN_ENOQUORUM : rc;
+}
+
+static int finish(struct kin__runtime *rt, struct kin__group *group, int rc)
+{
+    struct kin__task *task = rt->current;
+
+    rc = verdict(group, rc);
+    kin__errors_to_slot(rt, group, rc);
+    kin__scope_end(rt, &group->scope);
+    if (rc == KIN_ECANCELED)
+        kin__told(task->scope);
+    return rc;
+}
+
+static int group_close(struct kin__runtime *rt, struct kin__group *group, int rc)
+{
+    int order = kin__scope_may_close(rt, &group->scope, "group");
+
+    if (order < 0 && order != KIN_EORDER)
+        return order;
+    if (rc < 0 && !kin__scope_absorbs(&group->scope, rc))
+        body_failed(rt, group, rc);
+    kin__group_join(rt, group);
+    rc = finish(rt, group, rc);
+    return order < 0 && rc >= 0 ? order : rc;
+}
+
+int kin_group_close(kin_group *handle, int rc)
+{
+    struct kin__group *group = kin__group_find(kin__rt, handle);
+
+    if (kin__likely(group != NULL))
+        return group_close(kin__rt, group, rc);
+    if (handle->id == UINT64_MAX) {
+        handle->id = 0;
+        return -ENOMEM;
+    }
+    kin__misuse(NULL, "a group closed that is not open");
+    return KIN_ESTALE;
+}
+
+/* Nobody will look at the failures of a group that is left: they are reported. */
+static void leave_group(struct kin__runtime *rt, struct kin__group *group)
+{
+    struct kin__task *task = rt->current;
+    kin_error *kept = task->error;
+
+    kin__cancel_because(rt, group, KIN_BY_LEAVING, task, group->scope.at, NULL);
+    kin__group_join(rt, group);
+    task->error = NULL;
+    finish(rt, group, 0);
+    if (task->error)
+        kin__error_report(task->error, "left by abandonment");
+    kin__error_drop(rt, task);
+    task->error = kept;
+}
+
+void kin__leave_inner(struct kin__runtime *rt, struct kin__scope *outer)
+{
+    struct kin__task *task = rt->current;
+
+    while (task->scope != outer) {
+        if (task->scope->kind == KIN__GROUP)
+            leave_group(rt, kin__group_of(task->scope));
+        else
+            kin__scope_end(rt, task->scope);
+    }
+}
+
+void kin_group_leave(kin_group *handle)
+{
+    struct kin__runtime *rt = kin__rt;
+    struct kin__group *group = kin__group_find(rt, handle);
+
+    if (!group || kin__scope_may_close(rt, &group->scope, "group") == KIN_EDEADLK)
+        return;
+    leave_group(rt, group);
+}
+
+/* ------------------------------------------------------------------- looking */
+
+int kin_group_count(const kin_group *handle, struct kin_group_counts *counts)
+{
+    struct kin__group *group = kin__group_find(kin__rt, handle);
+
+    if (!group)
+        return KIN_ESTALE;
+    *counts = group->counts;
+    counts->ok = counts->accepted - group->live - counts->failed - counts->timed_out -
+                 counts->cancelled - counts->skipped;
+    counts->live = group->live;
+    counts->queued = group->held_count;
+    return 0;
+}
+
+bool kin_group_ended(const kin_group *handle)
+{
+    return handle->id != UINT64_MAX && !kin__group_find(kin__rt, handle);
+}

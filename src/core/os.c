@@ -1,0 +1,152 @@
+/* What the core asks of the operating system: memory, the clock, and word of a
+ * stack overflow. Each request passes one place where a test can make it fail.
+ *
+ * A task that runs over its stack touches the guard below it and gets SIGSEGV.
+ * The handler says which task that was and hands the signal on to whoever had it
+ * before, so the process dies, or reports, as it would have without kin. It runs
+ * on an alternate stack, since the task's own is used up. Dispositions belong to
+ * the process, alternate stacks to the thread; both are given back when the last
+ * (or the thread's) run ends.
+ */
+#include "core/core.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+bool (*kin__os_fault)(const char *site);
+
+void *kin__os_alloc(size_t size)
+{
+    void *memory = kin__os_fails("alloc") ? NULL : aligned_alloc(64, (size + 63) & ~(size_t)63);
+
+    return memory ? memset(memory, 0, size) : NULL;
+}
+
+void kin__os_free(void *memory)
+{
+    free(memory);
+}
+
+void *kin__os_map(size_t size)
+{
+    void *memory;
+
+    if (kin__os_fails("map"))
+        return NULL;
+    memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    madvise(memory, size, MADV_NOHUGEPAGE);     /* a huge page would hold two stacks hostage */
+    return memory;
+}
+
+void kin__os_unmap(void *memory, size_t size)
+{
+    munmap(memory, size);
+}
+
+int64_t kin__os_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * KIN_S(1) + now.tv_nsec;
+}
+
+/* ---------------------------------------------------------- stack overflow */
+
+static pthread_mutex_t overflow_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned overflow_users;
+static struct sigaction overflow_before[2];     /* of SIGSEGV and SIGBUS */
+static __thread stack_t alternate_before;
+static __thread char alternate_stack[16384];
+
+static void put_text(char **at, const char *end, const char *text)
+{
+    while (*text && *at < end)
+        *(*at)++ = *text++;
+}
+
+static void put_number(char **at, const char *end, int32_t number)
+{
+    char digits[12];
+    int n = 0;
+
+    for (; number > 0 && n < 11; number /= 10)
+        digits[n++] = (char)('0' + number % 10);
+    while (n > 0 && *at < end)
+        *(*at)++ = digits[--n];
+}
+
+static void say_who(const char *name, int32_t index)
+{
+    char line[256], *at = line;
+    const char *end = line + sizeof line - 1;
+    ssize_t ignored;
+
+    put_text(&at, end, "kin: the task ");
+    put_text(&at, end, *name ? name : "without a name");
+    if (index > 0) {
+        put_text(&at, end, "[");
+        put_number(&at, end, index);
+        put_text(&at, end, "]");
+    }
+    put_text(&at, end, " ran over its stack (see .stack of its group)\n");
+    ignored = write(STDERR_FILENO, line, (size_t)(at - line));
+    (void)ignored;
+}
+
+static void on_overflow(int signal, siginfo_t *info, void *context)
+{
+    const char *name;
+    int32_t index;
+
+    (void)context;
+    if (kin__overflow_of(info->si_addr, &name, &index))
+        say_who(name, index);
+    sigaction(signal, &overflow_before[signal == SIGBUS], NULL);  /* returning faults again */
+}
+
+void kin__os_catch_overflow(void)
+{
+    stack_t alternate = { .ss_sp = alternate_stack, .ss_size = sizeof alternate_stack };
+    struct sigaction action = { .sa_sigaction = on_overflow, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+    sigaltstack(NULL, &alternate_before);
+    if (alternate_before.ss_flags & SS_DISABLE)
+        sigaltstack(&alternate, NULL);
+    sigemptyset(&action.sa_mask);
+    pthread_mutex_lock(&overflow_lock);
+    if (overflow_users++ == 0) {
+        sigaction(SIGSEGV, &action, &overflow_before[0]);
+        sigaction(SIGBUS, &action, &overflow_before[1]);
+    }
+    pthread_mutex_unlock(&overflow_lock);
+}
+
+static void give_back(int signal, const struct sigaction *before)
+{
+    struct sigaction now;
+
+    sigaction(signal, NULL, &now);
+    if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_overflow)
+        sigaction(signal, before, NULL);        /* else somebody has set his own since */
+}
+
+void kin__os_release_overflow(void)
+{
+    pthread_mutex_lock(&overflow_lock);
+    if (--overflow_users == 0) {
+        give_back(SIGSEGV, &overflow_before[0]);
+        give_back(SIGBUS, &overflow_before[1]);
+    }
+    pthread_mutex_unlock(&overflow_lock);
+    if (alternate_before.ss_flags & SS_DISABLE)
+        sigaltstack(&alternate_before, NULL);
+}

@@ -1,0 +1,298 @@
+/* A run: from an empty thread to an empty thread.
+ *
+ * The run call itself is a task, the host: it runs the user's function on the
+ * thread's own stack, owns the hidden system group, and is the root of the tree.
+ * Everything that a task may do at its end (groups left open, the error slot,
+ * cancellation) therefore works for the root by the same code. The system group
+ * hangs beside the tree, out of reach of any user scope.
+ *
+ * Ids carry the number of the run in their top bits, so that a handle from an
+ * earlier run, or from another thread's, is recognised without being followed.
+ */
+#include "core/core.h"
+#include "io/io.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+__thread struct kin__runtime *kin__rt;
+
+static atomic_uint_fast64_t runs;
+
+/* ------------------------------------------------------------------- reporting */
+
+static void report_line(const char *line)
+{
+    struct kin__runtime *rt = kin__rt;
+
+    if (rt && rt->options.on_report)
+        rt->options.on_report(line, rt->options.arg);
+    else
+        fprintf(stderr, "kin: %s\n", line);
+}
+
+void kin_report(const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    report_line(line);
+}
+
+void kin__misuse(const char *at, const char *format, ...)
+{
+    char text[320], label[128] = "outside of a run";
+    va_list arguments;
+
+    if (kin__rt)
+        kin__task_label(kin__rt->current, label, sizeof label);
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    kin_report("misuse in %s: %s%s%s", label, text, at && *at ? ", " : "", at ? at : "");
+}
+
+/* ---------------------------------------------------------------------- set-up */
+
+static bool pools_open(struct kin__runtime *rt)
+{
+    rt->tasks = kin__pool_new(sizeof(struct kin__task), kin__task_construct);
+    rt->groups = kin__pool_new(sizeof(struct kin__group), NULL);
+    rt->errors = kin__pool_new(sizeof(kin_error), NULL);
+    return rt->tasks && rt->groups && rt->errors && kin__timers_open(rt) &&
+           kin__stack_pool_for(rt, rt->options.stack);
+}
+
+static void pools_close(struct kin__runtime *rt)
+{
+    kin__stack_pools_destroy(rt);
+    kin__timers_close(rt);
+    kin__pool_destroy(rt->errors);
+    kin__pool_destroy(rt->groups);
+    kin__pool_destroy(rt->tasks);
+}
+
+static void host_init(struct kin__runtime *rt)
+{
+    struct kin__task *host = &rt->host;
+
+    rt->host_stack.guarded = true;      /* by the operating system */
+    host->base = (struct kin__scope){ .owner = host, .kind = KIN__TASK, .name = "main",
+                                      .at = rt->options.at ? rt->options.at : "",
+                                      .id = kin__new_id(rt) };
+    host->scope = &host->base;
+    host->stack = &rt->host_stack;
+    rt->current = host;
+}
+
+/* Opened while the host has no scope, so that it has no parent. */
+static bool system_open(struct kin__runtime *rt)
+{
+    struct kin_group_options options = { .name = "system", .policy = KIN_KEEP_GOING,
+                                         .stack = 512 * 1024 };
+
+    rt->host.scope = NULL;
+    rt->system = kin__group_new(rt, &options);
+    rt->host.scope = &rt->host.base;
+    return rt->system != NULL;
+}
+
+static int backend_open(struct kin__runtime *rt)
+{
+    int error = 0;
+
+    rt->backend = kin__backend_pick(rt->options.backend, &error);
+    if (!rt->backend)
+        return error;
+    error = rt->backend->open(rt);
+    if (error < 0)
+        rt->backend = NULL;
+    return error;
+}
+
+static int runtime_open(struct kin__runtime *rt)
+{
+    rt->run = atomic_fetch_add(&runs, 1) % 0xffff + 1;
+    rt->steps = KIN__TURN_STEPS;
+    rt->virtual_clock = rt->options.virtual_clock;
+    host_init(rt);
+    if (!pools_open(rt) || !system_open(rt))
+        return -ENOMEM;
+    return backend_open(rt);
+}
+
+static void runtime_close(struct kin__runtime *rt)
+{
+    if (rt->backend)
+        rt->backend->close(rt);
+    pools_close(rt);
+}
+
+/* --------------------------------------------------------------------- the end */
+
+static void system_close(struct kin__runtime *rt)
+{
+    kin__cancel_because(rt, rt->system, KIN_BY_SHUTDOWN, NULL, NULL, NULL);
+    kin__group_join(rt, rt->system);
+    if (rt->system->errors.first)
+        kin__error_report(rt->system->errors.first, "a helper's");
+}
+
+static void locals_close(struct kin__runtime *rt)
+{
+    struct kin__local *local;
+
+    while ((local = rt->locals)) {
+        rt->locals = local->next;
+        if (local->destroy)
+            local->destroy(local->value);
+        kin__os_free(local);
+    }
+}
+
+static void tell_errors(struct kin__runtime *rt, int code)
+{
+    kin_error bare = { .code = code, .at = "", .name = "main" };
+    kin_error *error = kin__error_take(rt, &rt->host, code);
+
+    if (rt->options.on_error)
+        rt->options.on_error(error ? error : &bare, rt->options.arg);
+}
+
+static int run_host(struct kin__runtime *rt, int (*fn)(void *arg), void *arg)
+{
+    struct kin__task *host = &rt->host;
+    int code;
+
+    rt->turn_began = kin__clock(rt);
+    code = fn(arg);
+    if (host->scope != &host->base) {
+        kin__misuse(host->scope->at, "main ended with a %s open",
+                    host->scope->kind == KIN__GROUP ? "group" : "scope");
+        kin__leave_inner(rt, &host->base);
+    }
+    if (code < 0)
+        tell_errors(rt, code);
+    system_close(rt);
+    locals_close(rt);
+    return code;
+}
+
+int kin_run_with(int (*fn)(void *arg), void *arg, const struct kin_run_options *options)
+{
+    struct kin__runtime *rt;
+    int code;
+
+    if (kin__rt)
+        return KIN_EBUSY;
+    if (!fn)
+        return KIN_EINVAL;
+    rt = kin__os_alloc(sizeof *rt);
+    if (!rt)
+        return -ENOMEM;
+    rt->options = *options;
+    kin__rt = rt;
+    kin__os_catch_overflow();
+    code = runtime_open(rt);
+    if (code == 0)
+        code = run_host(rt, fn, arg);
+    runtime_close(rt);
+    kin__os_release_overflow();
+    kin__rt = NULL;
+    kin__os_free(rt);
+    return code;
+}
+
+static void print_errors(const kin_error *tree, void *arg)
+{
+    (void)arg;
+    kin_error_print(tree, stderr);
+}
+
+int kin_main(int (*fn)(void *arg), void *arg)
+{
+    int code = kin_run(fn, arg, .on_error = print_errors);
+
+    if (code >= 0)
+        return 0;
+    return code == KIN_ETIMEDOUT ? 124 : 1;
+}
+
+/* -------------------------------------------------------------------- deadlock */
+
+/* Nothing is runnable, no timer is set, and nothing outside is waited for. The root
+ * is cancelled, over all shields; if that moves nobody, there is no way on. */
+void kin__deadlock(struct kin__runtime *rt)
+{
+    if (rt->deadlocked) {
+        kin_report("deadlock: tasks still wait after everything was cancelled");
+        kin_dump(stderr);
+        abort();
+    }
+    rt->deadlocked = true;
+    kin_report("deadlock: every task waits for another one");
+    kin_dump(stderr);
+    kin__cancel(rt, &rt->host.base, &kin__reason_deadlock);
+    kin__shields_lift_all(rt);
+}
+
+/* ----------------------------------------------------------- for extensions */
+
+int kin_system_spawn(int (*fn)(void *arg), void *arg, const char *name)
+{
+    struct kin_spawn_options options = { .fn = fn, .arg = arg, .name = name, .at = "" };
+
+    return kin__rt ? kin__spawn(kin__rt, kin__rt->system, &options) : KIN_ENORUN;
+}
+
+void *kin_run_local(const void *key)
+{
+    for (struct kin__local *local = kin__rt ? kin__rt->locals : NULL; local; local = local->next)
+        if (local->key == key)
+            return local->value;
+    return NULL;
+}
+
+int kin_run_local_set(const void *key, void *value, void (*destroy)(void *value))
+{
+    struct kin__local *local = kin__rt ? kin__os_alloc(sizeof *local) : NULL;
+
+    if (!local)
+        return kin__rt ? -ENOMEM : KIN_ENORUN;
+    *local = (struct kin__local){ kin__rt->locals, key, value, destroy };
+    kin__rt->locals = local;
+    return 0;
+}
+
+int kin_facts(struct kin_facts *facts)
+{
+    struct kin__runtime *rt = kin__rt;
+
+    if (!rt)
+        return KIN_ENORUN;
+    *facts = (struct kin_facts){ .backend = rt->backend->name, .guard = kin__stack_guard_name(),
+                                 .tasks = rt->tasks->live };
+    for (struct kin__stack_pool *pool = rt->stacks; pool; pool = pool->next)
+        facts->stacks += pool->live;
+    return 0;
+}
+
+/* Only the running task can have run over its stack. */
+bool kin__overflow_of(const void *address, const char **name, int32_t *index)
+{
+    struct kin__runtime *rt = kin__rt;
+    struct kin__task *task = rt ? rt->current : NULL;
+
+    if (!task || !task->stack || task->stack == &rt->host_stack ||
+        !kin__stack_guard_hit(task->stack, address))
+        return false;
+    *name = task->base.name ? task->base.name : "";
+    *index = task->index;
+    return true;
+}

@@ -1,0 +1,276 @@
+/* The scheduler: who runs next, and on which stack.
+ *
+ * There is no scheduler stack. A task that parks picks the next one itself and
+ * switches straight to it; if it turns out to be the next, it does not switch at
+ * all. A task that has not started owns no stack. It is run by loop(), the bottom
+ * frame of every stack, as a plain call; when it ends without having parked, the
+ * next one is called from the same loop, without a switch. Only by parking does a
+ * task keep the stack it is on.
+ *
+ * Order. Tasks that are woken queue first in, first out. Tasks that are spawned
+ * in a step run before what is queued already, in the order in which they were
+ * spawned. So a tree of tasks is walked depth first, and as many stacks are in use
+ * as it is deep; breadth first it would be as many as it has inner nodes. After
+ * eight such steps in a row one woken task has its turn, so that nobody starves.
+ * A task that yields goes behind everyone.
+ *
+ * A turn is at most 128 steps. Between turns, timers get their time, completed
+ * I/O wakes its tasks, timers fire; when nothing is runnable, the backend waits.
+ */
+#include "core/core.h"
+
+#if defined __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if defined __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#endif
+
+int64_t kin__clock(struct kin__runtime *rt)
+{
+    return rt->virtual_clock ? rt->virtual_now : kin__os_now();
+}
+
+int64_t kin_now(void)
+{
+    return kin__rt ? kin__clock(kin__rt) : kin__os_now();
+}
+
+/* ------------------------------------------------------------------ queues */
+
+static bool any_runnable(const struct kin__runtime *rt)
+{
+    return rt->ready.head || rt->ahead.head || rt->fresh.head;
+}
+
+static void splice(struct kin__task_queue *front, struct kin__task_queue *back)
+{
+    if (!front->head)
+        return;
+    front->tail->next = back->head;
+    if (!back->head)
+        back->tail = front->tail;
+    back->head = front->head;
+    *front = (struct kin__task_queue){ NULL, NULL };
+}
+
+/* All that is runnable now goes before whatever becomes runnable later. */
+static void settle_order(struct kin__runtime *rt)
+{
+    splice(&rt->fresh, &rt->ahead);
+    splice(&rt->ahead, &rt->ready);
+}
+
+static struct kin__task *pop(struct kin__runtime *rt)
+{
+    if (rt->fresh.head)
+        splice(&rt->fresh, &rt->ahead);
+    if (rt->ahead.head && (rt->streak < KIN__STREAK || !rt->ready.head)) {
+        rt->streak++;
+        return kin__queue_pop(&rt->ahead);
+    }
+    rt->streak = 0;
+    return kin__queue_pop(&rt->ready);
+}
+
+/* -------------------------------------------------------------------- turns */
+
+/* Nothing is runnable: virtual time jumps, real time passes in the backend. */
+static void idle(struct kin__runtime *rt, int64_t now)
+{
+    int64_t next = kin__timers_next(rt, rt->virtual_clock);
+
+    if (rt->virtual_clock && rt->outside > 0)
+        rt->backend->poll(rt, 0);
+    if (any_runnable(rt))
+        return;
+    if (rt->virtual_clock && next != KIN_FOREVER) {
+        rt->virtual_now = next > now ? next : now;
+    } else if (next != KIN_FOREVER || rt->outside > 0) {
+        rt->backend->poll(rt, next == KIN_FOREVER ? KIN_FOREVER : next > now ? next - now : 0);
+    } else if (rt->starved.head) {
+        kin__task_start_failed(rt, kin__queue_pop(&rt->starved));
+    } else {
+        kin__deadlock(rt);
+    }
+}
+
+/* Steps are not timed one by one: a reading of the clock costs as much as ten of
+ * them. A turn is timed, and after a slow one the turns are of one step for a
+ * while, so that the next report names the right task. The last task's record may
+ * be free by now, but its name was valid until just now. */
+static void watch_turn(struct kin__runtime *rt, int64_t now)
+{
+    uint32_t steps = (rt->careful ? 1 : KIN__TURN_STEPS) - rt->steps;
+    int64_t took = now - rt->turn_began;
+    char label[128];
+
+    if (rt->careful)
+        rt->careful--;
+    if (took <= KIN_MS(KIN__SLOW_STEP_MS) || steps == 0)
+        return;
+    kin__task_label(rt->current, label, sizeof label);
+    kin_report("%s%s (%s) kept the others waiting for %lld ms%s", steps > 1 ? "perhaps " : "",
+               label, rt->current->base.at, (long long)(took / KIN_MS(1)),
+               steps > 1 ? "; it was the last to run of several" : "");
+    rt->careful = KIN__CAREFUL_TURNS;
+}
+
+static void turn(struct kin__runtime *rt)
+{
+    int64_t now = kin__clock(rt);
+
+    watch_turn(rt, now);
+    rt->steps = rt->careful ? 1 : KIN__TURN_STEPS;
+    if (rt->outside > 0 && any_runnable(rt))
+        rt->backend->poll(rt, 0);
+    for (;;) {
+        kin__timers_settle(rt, now);
+        kin__timers_expire(rt, now);
+        if (any_runnable(rt))
+            break;
+        idle(rt, now);
+        now = kin__clock(rt);
+    }
+    kin__stack_pools_trim(rt);
+    rt->turn_began = now;
+}
+
+/* Who runs next. The record after it, and the stack of that, are fetched ahead:
+ * a stack that has been parked for long is not in the cache. */
+static struct kin__task *next_task(struct kin__runtime *rt)
+{
+    struct kin__task *task;
+
+    if (rt->steps == 0 || !any_runnable(rt))
+        turn(rt);
+    rt->steps--;
+    task = pop(rt);
+    if (rt->ready.head) {
+        __builtin_prefetch(rt->ready.head->next);
+        __builtin_prefetch(rt->ready.head->sp);
+    }
+    return task;
+}
+
+/* ------------------------------------------------------------------- stacks */
+
+/* The sanitizers keep books of their own on each stack. A dying stack's frames
+ * are never returned to. */
+static void switch_stack(struct kin__runtime *rt, struct kin__stack *from, void **save,
+                         struct kin__stack *to, void *load, bool dying)
+{
+    (void)rt, (void)from, (void)to, (void)dying;
+#if defined __SANITIZE_ADDRESS__
+    __sanitizer_start_switch_fiber(dying ? NULL : &from->fake, to->low, (size_t)(to->top - to->low));
+#endif
+#if defined __SANITIZE_THREAD__
+    if (!to->fiber)
+        to->fiber = __tsan_create_fiber(0);
+    __tsan_switch_to_fiber(to->fiber, 0);
+#endif
+    kin__switch(save, load);
+#if defined __SANITIZE_ADDRESS__
+    __sanitizer_finish_switch_fiber(from->fake, NULL, NULL);
+#endif
+}
+
+/* The first thing on a new stack. The run began on the thread's own, whose bounds
+ * nobody knows but the sanitizer. */
+static void arrived(struct kin__runtime *rt)
+{
+    (void)rt;
+#if defined __SANITIZE_ADDRESS__
+    const void *low;
+    size_t size;
+
+    __sanitizer_finish_switch_fiber(NULL, &low, &size);
+    if (!rt->host_stack.low) {
+        rt->host_stack.low = (char *)(uintptr_t)low;
+        rt->host_stack.top = rt->host_stack.low + size;
+    }
+#endif
+}
+
+static void loop(void);
+
+static struct kin__stack_pool *stacks_of(const struct kin__task *task)
+{
+    return kin__group_of(task->base.parent)->stacks;
+}
+
+/* What to load to run the task, on a stack of its own; NULL if there is none. */
+static void *context_of(struct kin__task *task)
+{
+    if (task->sp)
+        return task->sp;
+    task->stack = kin__stack_get(stacks_of(task));
+    if (!task->stack)
+        return NULL;
+#if defined __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region(task->stack->low + KIN__GUARD,
+                                  (size_t)(task->stack->top - task->stack->low - KIN__GUARD));
+#endif
+    return kin__switch_prepare((char *)kin__stack_error_slot(task->stack), loop);
+}
+
+void kin__park(struct kin__runtime *rt, struct kin__task *task)
+{
+    struct kin__task *next;
+    void *load;
+
+    while ((next = next_task(rt)) != task) {
+        load = context_of(next);
+        if (!load) {
+            kin__queue_push(&rt->starved, next);    /* until a stack comes back */
+            continue;
+        }
+        rt->current = next;
+        switch_stack(rt, task->stack, &task->sp, next->stack, load, false);
+        return;
+    }
+}
+
+void kin__yield(struct kin__runtime *rt)
+{
+    settle_order(rt);
+    kin__ready(rt, rt->current);
+    kin__park(rt, rt->current);
+}
+
+static void give_back(struct kin__runtime *rt, struct kin__stack *stack)
+{
+    struct kin__task *starved = kin__queue_pop(&rt->starved);
+
+    kin__stack_put(stack);
+    if (starved)
+        kin__ready(rt, starved);
+}
+
+/* The bottom frame of every stack. */
+static void loop(void)
+{
+    struct kin__runtime *rt = kin__rt;
+    struct kin__stack *stack = rt->current->stack;
+    struct kin__stack_pool *stacks = kin__stack_pool_of(stack);
+    void *load, *nowhere;
+
+    arrived(rt);
+    kin__task_run(rt, rt->current);
+    for (;;) {
+        struct kin__task *next = next_task(rt);
+
+        if (!next->sp && next != &rt->host && stacks_of(next) == stacks) {
+            next->stack = stack;
+            rt->current = next;
+            kin__task_run(rt, next);
+        } else if ((load = context_of(next))) {
+            rt->current = next;
+            give_back(rt, stack);
+            switch_stack(rt, stack, &nowhere, next->stack, load, true);
+        } else {
+            kin__queue_push(&rt->starved, next);
+        }
+    }
+}

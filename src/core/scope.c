@@ -1,0 +1,283 @@
+/* Scopes: regions of a task's code, and the tree that they, groups and tasks form.
+ *
+ * Close returns by one table, for scopes and groups alike: a real failure; then
+ * "cancelled", if an outer scope is cancelled and a call in here said so; then
+ * "timed out", if the own deadline fired and a call said so; then the body's code.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+
+/* ---------------------------------------------------------------- the tree */
+
+bool kin__scope_within(const struct kin__scope *scope, const struct kin__scope *outer)
+{
+    while (scope && scope != outer)
+        scope = scope->parent;
+    return scope != NULL;
+}
+
+/* --------------------------------------------------------------- deadlines */
+
+/* Options: 0 is not given, a negative time lies in the past. */
+void kin__scope_arm(struct kin__runtime *rt, struct kin__scope *scope, int64_t timeout,
+                    int64_t deadline)
+{
+    if (timeout == 0 && deadline == 0)
+        return;
+    if (timeout < 0 || deadline < 0 || (deadline > 0 && deadline <= kin__clock(rt))) {
+        scope->timer.when = deadline > 0 ? deadline : kin__clock(rt);
+        kin__scope_expire(rt, scope);
+        return;
+    }
+    if (deadline > 0 && timeout > 0 && timeout != KIN_FOREVER) {
+        int64_t later = kin__clock(rt) + timeout;
+
+        deadline = later < deadline ? later : deadline;
+    }
+    if (deadline > 0)
+        kin__timer_arm_at(rt, &scope->timer, deadline);
+    else
+        kin__timer_arm(rt, &scope->timer, timeout);
+}
+
+static int64_t own_deadline(struct kin__runtime *rt, struct kin__scope *scope)
+{
+    if (scope->flags & KIN__HARD)
+        return scope->flags & KIN__EXPIRED ? scope->timer.when : KIN_FOREVER;
+    return kin__timer_when(rt, &scope->timer);  /* while a grace runs: its end */
+}
+
+int64_t kin_deadline(void)
+{
+    struct kin__runtime *rt = kin__rt;
+    struct kin__scope *scope = rt ? rt->current->scope : NULL;
+    int64_t earliest = KIN_FOREVER;
+
+    for (; scope; scope = scope->flags & KIN__SHIELD ? NULL : scope->parent) {
+        int64_t own = own_deadline(rt, scope);
+
+        earliest = own < earliest ? own : earliest;
+    }
+    return earliest;
+}
+
+static int set_deadline(struct kin__runtime *rt, struct kin__scope *scope, int64_t deadline)
+{
+    if (scope->flags & KIN__EXPIRED)
+        return KIN_ETIMEDOUT;
+    if (scope->flags & (KIN__SOFT | KIN__HARD))
+        return 0;                               /* cancelled: nothing left to time */
+    kin__timer_disarm(rt, &scope->timer);
+    kin__scope_arm(rt, scope, 0, deadline ? deadline : -1);
+    return 0;
+}
+
+/* ----------------------------------------------------------------- handles */
+
+struct kin__group *kin__scope_find(const kin_scope *handle)
+{
+    return kin__find(kin__rt, handle->state, handle->id);
+}
+
+int kin_scope_set_deadline(kin_scope *handle, int64_t deadline)
+{
+    struct kin__group *record = kin__scope_find(handle);
+
+    return record ? set_deadline(kin__rt, &record->scope, deadline) : KIN_ESTALE;
+}
+
+int kin_group_set_deadline(kin_group *handle, int64_t deadline)
+{
+    struct kin__group *group = kin__group_find(kin__rt, handle);
+
+    return group ? set_deadline(kin__rt, &group->scope, deadline) : KIN_ESTALE;
+}
+
+static void look(struct kin__runtime *rt, struct kin__scope *scope, struct kin_scope_state *state)
+{
+    *state = (struct kin_scope_state){
+        .cancelled = scope->flags & (KIN__SOFT | KIN__HARD),
+        .timed_out = (scope->flags & KIN__EXPIRED) && (scope->flags & KIN__TOLD),
+        .expired = scope->flags & KIN__EXPIRED,
+        .told = scope->flags & KIN__TOLD,
+        .deadline = own_deadline(rt, scope),
+    };
+    if (scope->reason)
+        state->reason = *scope->reason;
+}
+
+int kin_scope_look(const kin_scope *handle, struct kin_scope_state *state)
+{
+    struct kin__group *record = kin__scope_find(handle);
+
+    if (!record)
+        return KIN_ESTALE;
+    look(kin__rt, &record->scope, state);
+    return 0;
+}
+
+int kin_group_look(const kin_group *handle, struct kin_scope_state *state)
+{
+    struct kin__group *group = kin__group_find(kin__rt, handle);
+
+    if (!group)
+        return KIN_ESTALE;
+    look(kin__rt, &group->scope, state);
+    return 0;
+}
+
+/* ---------------------------------------------------------- open and close */
+
+/* What groups and plain scopes have in common; the record is not zeroed. */
+void kin__scope_begin(struct kin__runtime *rt, struct kin__group *record, enum kin__kind kind,
+                      const char *at, const char *name)
+{
+    struct kin__scope *scope = &record->scope;
+    struct kin__task *owner = rt->current;
+
+    *scope = (struct kin__scope){ .owner = owner, .kind = (uint8_t)kind, .at = at ? at : "",
+                                  .name = name, .id = kin__new_id(rt) };
+    record->shield_timer = (struct kin__timer){ .kind = KIN__TIMER_SHIELD };
+    record->shield = 0;
+    record->grace = 0;
+    if (owner->scope) {
+        kin__scope_link(scope, owner->scope);
+        scope->flags = owner->scope->flags & KIN__REACHED;
+    }
+    owner->scope = scope;
+}
+
+static kin_scope scope_failed(const struct kin_scope_options *options)
+{
+    if (!kin__rt)
+        kin__misuse(options->at, "a scope opened outside of a run");
+    return (kin_scope){ NULL, UINT64_MAX };
+}
+
+kin_scope kin_scope_open_with(const struct kin_scope_options *options)
+{
+    struct kin__runtime *rt = kin__rt;
+    struct kin__group *record = rt ? kin__pool_get(rt->groups) : NULL;
+    struct kin__scope *scope;
+
+    if (!record)
+        return scope_failed(options);
+    scope = &record->scope;
+    kin__scope_begin(rt, record, KIN__SCOPE, options->at, options->name);
+    record->grace = options->grace;
+    if (options->shield) {
+        record->shield = options->shield;
+        scope->flags = KIN__SHIELD;
+        if (scope->parent->flags & KIN__REACHED)
+            kin__shield_begin(rt, record);
+    }
+    if (options->cancelled)
+        kin__cancel_because(rt, record, KIN_BY_HAND, rt->current, options->at, NULL);
+    kin__scope_arm(rt, scope, options->timeout, options->deadline);
+    return (kin_scope){ record, scope->id };
+}
+
+/* Takes the innermost scope of its owner out of the tree; the record is free. */
+void kin__scope_end(struct kin__runtime *rt, struct kin__scope *scope)
+{
+    struct kin__group *record = kin__group_of(scope);
+
+    assert(scope->owner->scope == scope && !scope->first);
+    kin__timer_disarm(rt, &scope->timer);
+    kin__timer_disarm(rt, &record->shield_timer);
+    scope->owner->scope = scope->parent;
+    if (scope->parent)
+        kin__scope_unlink(scope);
+    scope->id = 0;
+    kin__pool_put(rt->groups, record);
+}
+
+/* Is the code just the echo of a cancellation of this scope or an outer one? */
+bool kin__scope_absorbs(const struct kin__scope *scope, int rc)
+{
+    switch (kin_class(rc)) {
+    case KIN_CLASS_CANCEL:
+        return rc < 0 && (scope->flags & KIN__REACHED);
+    case KIN_CLASS_TIMEOUT:
+        return (scope->flags & KIN__EXPIRED) && (scope->flags & KIN__TOLD);
+    default:
+        return rc == KIN_EDECIDED && (scope->flags & KIN__DECIDED);
+    }
+}
+
+int kin__scope_verdict(struct kin__scope *scope, int rc)
+{
+    bool outer = !(scope->flags & KIN__SHIELD) && scope->parent &&
+                 (scope->parent->flags & KIN__REACHED);
+
+    if (outer && (scope->flags & KIN__TOLD))
+        return KIN_ECANCELED;
+    if ((scope->flags & KIN__EXPIRED) && (scope->flags & KIN__TOLD))
+        return KIN_ETIMEDOUT;
+    return rc >= 0 ? rc : 0;
+}
+
+/* Scopes opened later in the same task must be closed first. Those that are not
+ * are left here, so that the tree stays right. */
+static int close_inner(struct kin__runtime *rt, struct kin__scope *scope, const char *what)
+{
+    struct kin__task *task = rt->current;
+
+    if (task->scope == scope)
+        return 0;
+    kin__misuse(task->scope->at, "%s opened at %s closed before what was opened inside it", what,
+                scope->at);
+    kin__leave_inner(rt, scope);
+    return KIN_EORDER;
+}
+
+/* May the running task close this? 0 or the kind of misuse. */
+int kin__scope_may_close(struct kin__runtime *rt, struct kin__scope *scope, const char *what)
+{
+    struct kin__task *task = rt->current;
+
+    if (scope->owner == task)
+        return close_inner(rt, scope, what);
+    kin__misuse(scope->at, "a %s closed by another task (%s) than the one that opened it", what,
+                task->base.name);
+    return kin__scope_within(&task->base, scope) ? KIN_EDEADLK : KIN_ESTALE;
+}
+
+static int scope_close(struct kin__runtime *rt, struct kin__scope *scope, int rc)
+{
+    int order = kin__scope_may_close(rt, scope, "scope");
+
+    if (order < 0 && order != KIN_EORDER)
+        return order;
+    rc = rc < 0 && !kin__scope_absorbs(scope, rc) ? rc : kin__scope_verdict(scope, rc);
+    kin__scope_end(rt, scope);
+    if (rc == KIN_ECANCELED)
+        kin__told(rt->current->scope);
+    return order < 0 && rc >= 0 ? order : rc;
+}
+
+int kin_scope_close(kin_scope *handle, int rc)
+{
+    struct kin__group *record = kin__scope_find(handle);
+
+    if (record)
+        return scope_close(kin__rt, &record->scope, rc);
+    if (handle->id == UINT64_MAX) {
+        handle->id = 0;
+        return -ENOMEM;
+    }
+    kin__misuse(NULL, "a scope closed that is not open");
+    return KIN_ESTALE;
+}
+
+void kin_scope_leave(kin_scope *scope)
+{
+    if (!kin_scope_ended(scope))
+        kin_scope_close(scope, 0);
+}
+
+bool kin_scope_ended(const kin_scope *scope)
+{
+    return scope->id != UINT64_MAX && !kin__scope_find(scope);
+}

@@ -1,0 +1,284 @@
+/* Stacks: slabs of equal stacks, handed out last in, first out, so that the one
+ * in hand is warm.
+ *
+ *     low  | guard, 64 KiB | ………… frames grow down ………… | error slot | colour | high
+ *
+ * Only address space is taken until a page is touched. The distance between two
+ * stacks is an odd number of pages, and their tops are shifted by a few cache
+ * lines ("colour"), or the frames of a thousand parked tasks would fight for the
+ * same sets of the cache. The top of each stack holds its task's error slot, so
+ * that kin_fail needs no memory.
+ *
+ * Guards are set when a stack is handed out for the first time. The best guard is
+ * MADV_GUARD_INSTALL (Linux 6.13): it splits no mapping, so there is no limit to
+ * their number. Where it fails, mprotect; where that fails too (its limit is
+ * vm.max_map_count), a canary, which is looked at when the task ends. Slabs that
+ * are empty after a burst are unmapped, all but one.
+ */
+#include "core/core.h"
+#include "kin_config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#if KIN_HAVE_VALGRIND
+#include <valgrind/valgrind.h>
+#else
+#define VALGRIND_STACK_REGISTER(start, end) 0
+#define VALGRIND_STACK_DEREGISTER(id) (void)(id)
+#endif
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+#define STACK_FACTOR (KIN__SANITIZED ? 4u : 1u)     /* their frames are larger */
+
+enum { DEFAULT_STACK = 128 * 1024, LEAST_STACK = 96 * 1024 };
+enum { FIRST_SLAB = 16, LARGEST_SLAB = 256, COLOURS = 8, COLOUR = 128 };
+static const uint64_t CANARY = 0x6b696e2063616e61;
+
+struct kin__slab {
+    struct kin__slab *next, *prev;      /* in the pool's available or full list */
+    struct kin__stack_pool *pool;
+    char *base;
+    uint32_t count, fresh, used;        /* of stacks; never handed out yet; in use */
+    struct kin__stack *free;
+    struct kin__stack stack[];
+};
+
+enum guard_kind { GUARD_ADVICE, GUARD_PROTECT, GUARD_CANARY };
+static enum guard_kind guard_kind;      /* the weakest that was needed so far */
+
+const char *kin__stack_guard_name(void)
+{
+    static const char *const name[] = { "madvise", "mprotect", "canary" };
+
+    return name[guard_kind];
+}
+
+/* ------------------------------------------------------------------- pools */
+
+struct kin__stack_pool *kin__stack_pool_for(struct kin__runtime *rt, size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t stride = (size ? size : DEFAULT_STACK) * STACK_FACTOR;
+    struct kin__stack_pool **at = &rt->stacks;
+
+    if (stride < LEAST_STACK)
+        stride = LEAST_STACK;
+    stride = ((stride + page - 1) / page) * page;
+    stride += stride / page % 2 ? 0 : page;
+    while (*at && (*at)->stride != stride)
+        at = &(*at)->next;
+    if (!*at && (*at = kin__os_alloc(sizeof **at))) {
+        (*at)->stride = stride;
+        (*at)->next_slab = FIRST_SLAB;
+    }
+    return *at;
+}
+
+static void list_remove(struct kin__slab **list, struct kin__slab *slab)
+{
+    if (slab->prev)
+        slab->prev->next = slab->next;
+    else
+        *list = slab->next;
+    if (slab->next)
+        slab->next->prev = slab->prev;
+}
+
+static void list_push(struct kin__slab **list, struct kin__slab *slab)
+{
+    slab->prev = NULL;
+    slab->next = *list;
+    if (*list)
+        (*list)->prev = slab;
+    *list = slab;
+}
+
+static struct kin__slab *slab_new(struct kin__stack_pool *pool)
+{
+    uint32_t count = pool->next_slab;
+    struct kin__slab *slab = kin__os_alloc(sizeof *slab + count * sizeof slab->stack[0]);
+
+    if (!slab)
+        return NULL;
+    slab->base = kin__os_map(count * pool->stride);
+    if (!slab->base) {
+        kin__os_free(slab);
+        return NULL;
+    }
+    slab->pool = pool;
+    slab->count = count;
+    slab->fresh = count;
+    pool->empty++;
+    if (pool->next_slab < LARGEST_SLAB)
+        pool->next_slab *= 2;
+    list_push(&pool->available, slab);
+    return slab;
+}
+
+static void slab_destroy(struct kin__slab *slab)
+{
+    for (uint32_t i = slab->fresh; i < slab->count; i++)
+        VALGRIND_STACK_DEREGISTER(slab->stack[i].valgrind_id);
+    kin__os_unmap(slab->base, slab->count * slab->pool->stride);
+    kin__os_free(slab);
+}
+
+/* ------------------------------------------------------------------ guards */
+
+static bool guard_with(enum guard_kind kind, char *low)
+{
+    switch (kind) {
+    case GUARD_ADVICE:
+        return !kin__os_fails("guard") && madvise(low, KIN__GUARD, MADV_GUARD_INSTALL) == 0;
+    case GUARD_PROTECT:
+        return !kin__os_fails("protect") && mprotect(low, KIN__GUARD, PROT_NONE) == 0;
+    case GUARD_CANARY:
+        memcpy(low + KIN__GUARD, &CANARY, sizeof CANARY);
+        return true;
+    }
+    return false;
+}
+
+/* Once a kind of guard has failed, it is not tried again: it would each time. */
+static void install_guard(struct kin__stack *stack)
+{
+    while (!guard_with(guard_kind, stack->low))
+        guard_kind++;
+    stack->guarded = guard_kind != GUARD_CANARY;
+}
+
+bool kin__stack_guard_hit(const struct kin__stack *stack, const void *address)
+{
+    const char *at = address;
+
+    return at >= stack->low && at < stack->low + KIN__GUARD;
+}
+
+void kin__stack_check_canary(struct kin__runtime *rt, const struct kin__task *task)
+{
+    (void)rt;
+    if (task->stack->guarded || memcmp(task->stack->low + KIN__GUARD, &CANARY, sizeof CANARY) == 0)
+        return;
+    kin_report("the task %s ran over its stack, memory below it is lost (see .stack of its group)",
+               task->base.name);
+    abort();
+}
+
+/* ------------------------------------------------------------------ stacks */
+
+static struct kin__stack *hand_out_fresh(struct kin__slab *slab)
+{
+    struct kin__stack *stack = &slab->stack[--slab->fresh];
+    size_t colour = slab->pool->colour++ % COLOURS * COLOUR;
+
+    stack->slab = slab;
+    stack->low = slab->base + slab->fresh * slab->pool->stride;
+    stack->top = stack->low + slab->pool->stride - colour;
+    stack->valgrind_id = (unsigned)VALGRIND_STACK_REGISTER(stack->low, stack->top);
+    install_guard(stack);
+    return stack;
+}
+
+struct kin__stack *kin__stack_get(struct kin__stack_pool *pool)
+{
+    struct kin__slab *slab = pool->available ? pool->available : slab_new(pool);
+    struct kin__stack *stack;
+
+    if (!slab)
+        return NULL;
+    stack = slab->free;
+    if (stack)
+        slab->free = stack->next;
+    else
+        stack = hand_out_fresh(slab);
+    pool->live++;
+    if (slab->used++ == 0)
+        pool->empty--;
+    if (slab->used == slab->count) {
+        list_remove(&pool->available, slab);
+        list_push(&pool->full, slab);
+    }
+    return stack;
+}
+
+/* Called by a task that still runs on it: the memory stays until the next trim. */
+void kin__stack_put(struct kin__stack *stack)
+{
+    struct kin__slab *slab = stack->slab;
+    struct kin__stack_pool *pool = slab->pool;
+
+    stack->next = slab->free;
+    slab->free = stack;
+    pool->live--;
+    if (slab != pool->available) {
+        list_remove(slab->used == slab->count ? &pool->full : &pool->available, slab);
+        list_push(&pool->available, slab);
+    }
+    if (--slab->used == 0)
+        pool->empty++;
+}
+
+static void pool_trim(struct kin__stack_pool *pool)
+{
+    struct kin__slab *slab, *next;
+
+    for (slab = pool->available; slab && pool->empty > 1; slab = next) {
+        next = slab->next;
+        if (slab->used > 0)
+            continue;
+        list_remove(&pool->available, slab);
+        pool->empty--;
+        slab_destroy(slab);
+    }
+}
+
+void kin__stack_pools_trim(struct kin__runtime *rt)
+{
+    for (struct kin__stack_pool *pool = rt->stacks; pool; pool = pool->next)
+        if (pool->empty > 1)
+            pool_trim(pool);
+}
+
+static void destroy_list(struct kin__slab *list)
+{
+    struct kin__slab *next;
+
+    for (; list; list = next) {
+        next = list->next;
+        slab_destroy(list);
+    }
+}
+
+void kin__stack_pools_destroy(struct kin__runtime *rt)
+{
+    struct kin__stack_pool *pool, *next;
+
+    for (pool = rt->stacks; pool; pool = next) {
+        next = pool->next;
+        destroy_list(pool->available);
+        destroy_list(pool->full);
+        kin__os_free(pool);
+    }
+    rt->stacks = NULL;
+}
+
+struct kin__stack_pool *kin__stack_pool_of(const struct kin__stack *stack)
+{
+    return stack->slab->pool;
+}
+
+kin_error *kin__stack_error_slot(const struct kin__stack *stack)
+{
+    return (kin_error *)(void *)(((uintptr_t)stack->top - sizeof(kin_error)) & ~(uintptr_t)15);
+}
+
+bool kin__stack_holds(const struct kin__stack *stack, const void *pointer)
+{
+    return (const char *)pointer >= stack->low && (const char *)pointer < stack->top;
+}

@@ -1,0 +1,210 @@
+/* Waiting: the four verbs of kin_ext.h, and the waits that need nothing else:
+ * sleeping, and joining a group.
+ *
+ * A record is linked to what it waits for by whoever made that; the core knows
+ * of it only through task->wait, while the task is parked. Being woken clears
+ * that, and from then on a cancellation finds nothing to abort: whoever was
+ * handed something owns it.
+ */
+#include "core/core.h"
+
+int kin_wait_prepare(struct kin_wait *wait, const struct kin_wait_ops *ops, void *object)
+{
+    struct kin__runtime *rt = kin__rt;
+
+    if (kin__unlikely(!rt))
+        return KIN_ENORUN;
+    if (kin__unlikely(rt->current->scope->flags & KIN__REACHED)) {
+        kin__told(rt->current->scope);
+        return KIN_ECANCELED;
+    }
+    wait->next = wait->prev = NULL;
+    wait->ops = ops;
+    wait->object = object;
+    wait->task = rt->current;
+    return 0;
+}
+
+int kin_wait_park(struct kin_wait *wait)
+{
+    struct kin__runtime *rt = kin__rt;
+    struct kin__task *task = wait->task;
+
+    assert(task == rt->current && !task->wait);
+    task->wait = wait;
+    kin__park(rt, task);
+    if (task->result == KIN_ECANCELED)
+        kin__told(task->scope);
+    return task->result;
+}
+
+int kin_wait_skip(void)
+{
+    struct kin__runtime *rt = kin__rt;
+
+    if (kin__unlikely(++rt->skips >= KIN__SKIPS)) {
+        rt->skips = 0;
+        kin__yield(rt);
+    }
+    return 0;
+}
+
+void kin_wait_wake(struct kin_wait *wait, int result)
+{
+    struct kin__task *task = wait->task;
+
+    assert(task->wait == wait);
+    task->wait = NULL;
+    task->abort_asked = false;
+    task->result = result;
+    kin__ready(kin__rt, task);
+}
+
+/* The scope around a parked task was cancelled. */
+void kin__wait_abort(struct kin__runtime *rt, struct kin__task *task)
+{
+    struct kin_wait *wait = task->wait;
+
+    (void)rt;
+    if (!wait || !wait->ops->abort || task->abort_asked)
+        return;
+    if (wait->ops->abort(wait))
+        kin_wait_wake(wait, KIN_ECANCELED);
+    else
+        task->abort_asked = true;
+}
+
+/* ------------------------------------------------------------------- lists */
+
+int kin_wait_list_claim(struct kin_wait_list *list)
+{
+    uint64_t run = kin__rt ? kin__rt->run : 0;
+
+    if (kin__likely(list->run == run))
+        return run ? 0 : KIN_ENORUN;
+    if (list->first || !run)
+        return run ? KIN_EFOREIGN : KIN_ENORUN;
+    list->run = run;
+    return 0;
+}
+
+void kin_wait_list_add(struct kin_wait_list *list, struct kin_wait *wait)
+{
+    wait->next = NULL;
+    wait->prev = list->last;
+    if (list->last)
+        list->last->next = wait;
+    else
+        list->first = wait;
+    list->last = wait;
+}
+
+void kin_wait_list_remove(struct kin_wait_list *list, struct kin_wait *wait)
+{
+    if (wait->prev)
+        wait->prev->next = wait->next;
+    else
+        list->first = wait->next;
+    if (wait->next)
+        wait->next->prev = wait->prev;
+    else
+        list->last = wait->prev;
+}
+
+struct kin_wait *kin_wait_list_take(struct kin_wait_list *list)
+{
+    struct kin_wait *wait = list->first;
+
+    if (wait)
+        kin_wait_list_remove(list, wait);
+    return wait;
+}
+
+/* ---------------------------------------------------------------- sleeping */
+
+struct sleeper {
+    struct kin_wait wait;
+    struct kin__timer timer;
+};
+
+static bool sleep_abort(struct kin_wait *wait)
+{
+    kin__timer_disarm(kin__rt, &kin__container(wait, struct sleeper, wait)->timer);
+    return true;
+}
+
+static void sleep_describe(const struct kin_wait *wait, char *text, size_t size)
+{
+    struct sleeper *sleeper = kin__container(wait, struct sleeper, wait);
+    int64_t when = kin__timer_when(kin__rt, &sleeper->timer);
+
+    if (when == KIN_FOREVER)
+        snprintf(text, size, "for ever");
+    else
+        snprintf(text, size, "for %.3f s more", (double)(when - kin_now()) / 1e9);
+}
+
+static const struct kin_wait_ops sleep_ops = { "sleep", sleep_abort, sleep_describe };
+
+void kin__sleep_fire(struct kin__timer *timer)
+{
+    kin_wait_wake(&kin__container(timer, struct sleeper, timer)->wait, 0);
+}
+
+int kin_sleep(int64_t duration)
+{
+    struct sleeper sleeper = { .timer.kind = KIN__TIMER_SLEEP };
+    int rc;
+
+    if (duration <= 0)
+        return kin_yield();
+    rc = kin_wait_prepare(&sleeper.wait, &sleep_ops, NULL);
+    if (rc < 0)
+        return rc;
+    kin__timer_arm(kin__rt, &sleeper.timer, duration);
+    return kin_wait_park(&sleeper.wait);
+}
+
+int kin_sleep_until(int64_t time)
+{
+    struct sleeper sleeper = { .timer.kind = KIN__TIMER_SLEEP };
+    int rc = kin_wait_prepare(&sleeper.wait, &sleep_ops, NULL);
+
+    if (rc < 0)
+        return rc;
+    if (time <= kin_now())
+        return kin_yield();
+    kin__timer_arm_at(kin__rt, &sleeper.timer, time);
+    return kin_wait_park(&sleeper.wait);
+}
+
+int kin_check(void)
+{
+    struct kin_wait wait;
+
+    return kin_wait_prepare(&wait, &sleep_ops, NULL);
+}
+
+/* A task that yields is runnable all the time; a cancellation meanwhile is seen
+ * when it goes on. */
+int kin_yield(void)
+{
+    int rc = kin_check();
+
+    if (rc < 0)
+        return rc;
+    kin__yield(kin__rt);
+    return kin_check();
+}
+
+/* ----------------------------------------------------------------- joining */
+
+/* Closing a group cannot be aborted: its tasks are cancelled, and waited for. */
+static void join_describe(const struct kin_wait *wait, char *text, size_t size)
+{
+    const struct kin__group *group = wait->object;
+
+    snprintf(text, size, "%llu tasks to end", (unsigned long long)group->live);
+}
+
+const struct kin_wait_ops kin__wait_join = { "join", NULL, join_describe };

@@ -1,0 +1,339 @@
+/* The backend on epoll, and the choice between the backends.
+ *
+ * The system call is tried first; only where it would have to wait is the
+ * descriptor registered, and the call is made again, here, when it is ready: the
+ * waiter wakes up with the result.
+ *
+ * kin's own descriptors are registered once, for both directions, edge-triggered,
+ * so that waiting costs no epoll_ctl. An edge is reported once for all that has
+ * changed: whoever finds nothing more (EAGAIN) notes that direction as dry, and until
+ * the next event nobody needs to try. A read from TCP that got less than it asked
+ * for has also seen the end of what is there, unless the peer has half-closed or sent
+ * urgent data (then reads end early); that saves one read a message. Closing
+ * takes the registration away, but not if a child has inherited the file, hence
+ * the generation in each event.
+ *
+ * Foreign descriptors may be closed and their numbers used again at any time. They
+ * are asked for anew for each wait, with EPOLLONESHOT, whatever the table says
+ * about them; that an older registration remains there or is gone both shows in the
+ * error. With a watch they stay registered, level-triggered, until it is stopped.
+ */
+#include "io/io.h"
+
+#include "kin_config.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { BATCH = 128 };
+
+#define OWN_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | (uint32_t)EPOLLET)
+#define ENDING_EVENTS (EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR)
+
+struct epoll {
+    struct kin__io io;
+    int fd;
+    bool coarse;                /* no epoll_pwait2: milliseconds */
+    struct epoll_event events[BATCH];
+};
+
+static int epoll_open(struct kin__runtime *rt)
+{
+    struct epoll *epoll = kin__os_alloc(sizeof *epoll);
+    int error;
+
+    if (!epoll)
+        return -ENOMEM;
+    epoll->fd = kin__io_fails("epoll_create", EMFILE) ? -1 : epoll_create1(EPOLL_CLOEXEC);
+    if (epoll->fd < 0) {
+        error = errno;
+        kin__os_free(epoll);
+        return -error;
+    }
+    rt->backend_state = epoll;
+    return 0;
+}
+
+static void epoll_close(struct kin__runtime *rt)
+{
+    struct epoll *epoll = rt->backend_state;
+
+    close(epoll->fd);
+    kin__io_end(&epoll->io);
+    kin__os_free(epoll);
+    rt->backend_state = NULL;
+}
+
+/* ------------------------------------------------------------ registration */
+
+static uint32_t wanted(const struct kin__fd *slot)
+{
+    uint32_t events = slot->watch ? kin__io_poll_mask(slot->watch->events) : EPOLLONESHOT;
+
+    if (slot->kind != KIN__FD_FOREIGN)
+        return OWN_EVENTS;
+    if (slot->reader && slot->reader->waiting)
+        events |= kin__io_poll_mask(slot->reader->events);
+    if (slot->writer && slot->writer->waiting)
+        events |= kin__io_poll_mask(slot->writer->events);
+    return events;
+}
+
+static int control(struct epoll *epoll, int operation, int fd, uint32_t events)
+{
+    struct epoll_event event = {
+        .events = events,
+        .data.u64 = (uint64_t)epoll->io.fds[fd].generation << 32 | (uint32_t)fd,
+    };
+
+    if (kin__io_fails("epoll_ctl", ENOMEM))
+        return -errno;
+    return epoll_ctl(epoll->fd, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+/* What the table says may be wrong about a foreign descriptor. */
+static int enlist(struct epoll *epoll, int fd, uint32_t events)
+{
+    struct kin__fd *slot = &epoll->io.fds[fd];
+    int rc = control(epoll, slot->armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, events);
+
+    if (rc == -ENOENT)
+        rc = control(epoll, EPOLL_CTL_ADD, fd, events);
+    else if (rc == -EEXIST)
+        rc = control(epoll, EPOLL_CTL_MOD, fd, events);
+    slot->armed = rc == 0 ? events : 0;
+    return rc;
+}
+
+static int enlist_for(struct epoll *epoll, const struct kin__op *op)
+{
+    struct kin__fd *slot = &epoll->io.fds[op->fd];
+
+    /* kin_wait_fd is for every descriptor, also for one that took over the number of
+     * one of kin's that was closed with plain close: it does not trust the table. */
+    if (slot->kind != KIN__FD_FOREIGN && slot->armed && op->kind != KIN__OP_POLL)
+        return 0;
+    return enlist(epoll, op->fd, wanted(slot) | kin__io_poll_mask(op->events));
+}
+
+/* -------------------------------------------------------------- operations */
+
+static int attempt(struct kin__fd *slot, struct kin__op *op)
+{
+    int n = kin__op_try(op);
+
+    if (n == -EAGAIN)
+        slot->dry |= (uint8_t)op->events;
+    else if (op->kind == KIN__OP_READ && slot->kind == KIN__FD_TCP && slot->armed && n > 0 &&
+             (size_t)n < op->size && !slot->ended)
+        slot->dry |= KIN_READABLE;
+    return n;
+}
+
+static bool known_dry(const struct kin__fd *slot, const struct kin__op *op)
+{
+    return slot->kind != KIN__FD_FOREIGN && slot->armed && op->kind != KIN__OP_POLL &&
+           (slot->dry & op->events);
+}
+
+static bool epoll_start(struct kin__op *op)
+{
+    struct epoll *epoll = kin__rt->backend_state;
+    struct kin__fd *slot = &epoll->io.fds[op->fd];
+
+    op->result = known_dry(slot, op) ? -EAGAIN : attempt(slot, op);
+    if (op->result != -EAGAIN)
+        return true;
+    op->result = enlist_for(epoll, op);
+    return op->result < 0;
+}
+
+static bool epoll_abort(struct kin__op *op)
+{
+    (void)op;               /* nothing but the table knows of it */
+    return true;
+}
+
+/* ------------------------------------------------------------------ events */
+
+static void retry(struct epoll *epoll, struct kin__op *op)
+{
+    int n;
+
+    if (!op || !op->waiting)
+        return;
+    n = attempt(&epoll->io.fds[op->fd], op);
+    if (n != -EAGAIN)
+        kin__op_finish(op, n);
+}
+
+static void note(struct kin__fd *slot, uint32_t events)
+{
+    slot->dry = 0;
+    if (events & ENDING_EVENTS)
+        slot->ended = true;
+    if (slot->armed & EPOLLONESHOT)
+        slot->armed = EPOLLONESHOT;     /* registered still, asleep */
+}
+
+static void call_watch(struct epoll *epoll, int fd, uint32_t events)
+{
+    struct kin_watch *watch = epoll->io.fds[fd].watch;
+    unsigned ready = watch ? kin__io_events(events, watch->events) : 0;
+
+    if (ready)
+        watch->ready(watch, ready);
+}
+
+static void fail_waiters(struct kin__fd *slot, int code)
+{
+    if (slot->reader && slot->reader->waiting)
+        kin__op_finish(slot->reader, code);
+    if (slot->writer && slot->writer->waiting)
+        kin__op_finish(slot->writer, code);
+}
+
+/* A one-shot registration sleeps after its event; one that serves a watch may have
+ * served a waiter, too. */
+static void renew(struct epoll *epoll, int fd)
+{
+    struct kin__fd *slot = &epoll->io.fds[fd];
+    uint32_t events = wanted(slot);
+    int rc;
+
+    if (slot->kind != KIN__FD_FOREIGN || events == EPOLLONESHOT || events == slot->armed)
+        return;
+    rc = enlist(epoll, fd, events);
+    if (rc < 0)
+        fail_waiters(slot, rc);
+}
+
+static void dispatch(struct epoll *epoll, const struct epoll_event *event)
+{
+    int fd = (int)(uint32_t)event->data.u64;
+    struct kin__fd *slot = &epoll->io.fds[fd];
+    uint32_t events = event->events;
+
+    if (slot->generation != event->data.u64 >> 32)
+        return;
+    note(slot, events);
+    if (events & ~(uint32_t)EPOLLOUT)
+        retry(epoll, slot->reader);
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+        retry(epoll, slot->writer);
+    call_watch(epoll, fd, events);      /* may make the table grow */
+    renew(epoll, fd);
+}
+
+static int wait_coarse(struct epoll *epoll, int64_t timeout)
+{
+    int64_t ms = timeout / KIN_MS(1) + (timeout % KIN_MS(1) != 0);   /* never early */
+
+    return epoll_wait(epoll->fd, epoll->events, BATCH,
+                      timeout == KIN_FOREVER ? -1 : ms > INT_MAX ? INT_MAX : (int)ms);
+}
+
+static int wait_events(struct epoll *epoll, int64_t timeout)
+{
+#ifdef SYS_epoll_pwait2
+    struct timespec limit = { timeout / KIN_S(1), timeout % KIN_S(1) };
+    long n;
+
+    if (timeout > 0 && timeout != KIN_FOREVER && !epoll->coarse) {
+        n = kin__io_fails("epoll_pwait2", ENOSYS)
+                ? -1 : syscall(SYS_epoll_pwait2, epoll->fd, epoll->events, BATCH, &limit, NULL, 0);
+        if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+            return (int)n;
+        epoll->coarse = true;           /* an old kernel, or a container's filter */
+    }
+#endif
+    return wait_coarse(epoll, timeout);
+}
+
+static void epoll_poll(struct kin__runtime *rt, int64_t timeout)
+{
+    struct epoll *epoll = rt->backend_state;
+    int n = wait_events(epoll, timeout);
+
+    if (n < 0 && errno != EINTR)
+        kin__io_broken("epoll_wait", errno);
+    for (int i = 0; i < n; i++)
+        dispatch(epoll, &epoll->events[i]);
+}
+
+/* ----------------------------------------------------------------- watches */
+
+static int epoll_watch_set(struct kin_watch *watch)
+{
+    struct epoll *epoll = kin__rt->backend_state;
+    struct kin__fd *slot = &epoll->io.fds[watch->fd];
+
+    slot->kind = KIN__FD_FOREIGN;       /* edges are not for watches */
+    return enlist(epoll, watch->fd, wanted(slot));
+}
+
+static void epoll_watch_stop(struct kin_watch *watch)
+{
+    struct epoll *epoll = kin__rt->backend_state;
+    struct kin__fd *slot = &epoll->io.fds[watch->fd];
+    uint32_t events = wanted(slot);
+
+    if (events != EPOLLONESHOT) {       /* somebody waits, too */
+        enlist(epoll, watch->fd, events);
+        return;
+    }
+    epoll_ctl(epoll->fd, EPOLL_CTL_DEL, watch->fd, &(struct epoll_event){ 0 });
+    slot->armed = 0;
+    slot->generation++;
+}
+
+const struct kin__io_backend kin__backend_epoll = {
+    .base = { "epoll", epoll_open, epoll_close, epoll_poll },
+    .start = epoll_start,
+    .abort = epoll_abort,
+    .watch_set = epoll_watch_set,
+    .watch_stop = epoll_watch_stop,
+};
+
+/* ------------------------------------------------------------ which backend */
+
+/* Whether io_uring is there shows only when it is used: kernels lack it, sysctls
+ * switch it off, containers forbid it, limits on memory refuse it. */
+static int open_best(struct kin__runtime *rt)
+{
+#if KIN_HAVE_URING
+    rt->backend = &kin__backend_uring.base;
+    if (rt->backend->open(rt) == 0)
+        return 0;
+#endif
+    rt->backend = &kin__backend_epoll.base;
+    return rt->backend->open(rt);
+}
+
+static const struct kin__backend best = { .name = "best", .open = open_best };
+
+const struct kin__backend *kin__backend_pick(const char *name, int *error)
+{
+    static const struct kin__backend *const backends[] = {
+#if KIN_HAVE_URING
+        &kin__backend_uring.base,
+#endif
+        &kin__backend_epoll.base,
+        &kin__backend_virtual,
+    };
+
+    *error = 0;
+    if (!name)
+        name = getenv("KIN_BACKEND");
+    if (!name || !*name)
+        return &best;
+    for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++)
+        if (strcmp(name, backends[i]->name) == 0)
+            return backends[i];
+    *error = strcmp(name, "uring") == 0 ? -ENOSYS : KIN_EINVAL;
+    return NULL;
+}

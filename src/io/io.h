@@ -1,0 +1,130 @@
+/* Descriptors: what fd.c and watch.c share with the two backends.
+ *
+ * An operation is one blocking call on one descriptor. Its record lies on the
+ * caller's stack around the wait record; the backend links nothing else. The
+ * runtime keeps a table of descriptors, indexed by number, that says who is
+ * reading and who is writing (one each), and what the backend knows about it.
+ *
+ * A descriptor that kin made is its own: it does not block, its kind is known,
+ * and nobody closes it behind kin's back. Every other is foreign: its flags are
+ * not touched, nothing about it is remembered from one call to the next, since its
+ * owner may close it and get the same number for something else.
+ *
+ * Life of an operation: claimed (it is the descriptor's reader or writer), started
+ * (the backend did it at once, or has it under way), finished (result handed to
+ * the waiter) or aborted.
+ */
+#ifndef KIN_IO_H
+#define KIN_IO_H
+
+#include "core/core.h"
+
+#include <errno.h>
+
+enum kin__op_kind { KIN__OP_POLL, KIN__OP_READ, KIN__OP_WRITE, KIN__OP_ACCEPT, KIN__OP_WATCH };
+
+enum kin__fd_kind {
+    KIN__FD_FOREIGN,
+    /* made by kin */
+    KIN__FD_TCP,
+    KIN__FD_SOCKET,
+    KIN__FD_PIPE,
+    /* what a foreign one turns out to be, for the time of one call */
+    KIN__FD_FILE,               /* never makes anybody wait */
+    KIN__FD_STREAM              /* terminal, pipe, device: may be in blocking mode */
+};
+
+struct kin__op {
+    struct kin_wait wait;
+    int fd;
+    uint8_t kind, fd_kind;
+    uint8_t place;              /* of backend_uring.c */
+    bool waiting;               /* parked */
+    bool keep;                  /* stays claimed when finished; the caller releases it */
+    bool direct;                /* uring: wait for readiness, then call, see there */
+    unsigned events;            /* KIN_READABLE, KIN_WRITABLE */
+    union {
+        void *into;
+        const void *from;
+    };
+    size_t size;
+    int result;                 /* when started and done at once */
+    int verdict;                /* asked to give up: with this code; 0: not asked */
+};
+
+struct kin__fd {
+    struct kin__op *reader, *writer;
+    struct kin_watch *watch;
+    uint32_t generation;        /* epoll: tells old events from new ones */
+    uint32_t armed;             /* epoll: events last asked for; 0: not registered */
+    uint8_t kind;
+    uint8_t dry;                /* epoll: directions known to have nothing, until an event */
+    bool ended;                 /* epoll: half-closed, or urgent data: short reads say nothing */
+    bool closing;               /* to be closed when the last operation has ended */
+};
+
+/* What both backends' states begin with; rt->backend_state points to it. */
+struct kin__io {
+    struct kin__fd *fds;
+    int count;
+    unsigned waiting;           /* parked operations */
+};
+
+struct kin__io_backend {
+    struct kin__backend base;
+    /* Does the claimed operation: true, with op->result, or false: it is under way and
+     * will be finished from poll(). */
+    bool (*start)(struct kin__op *op);
+    /* True: it is off. False: asked; it is finished from poll(). Never asked twice. */
+    bool (*abort)(struct kin__op *op);
+    /* The descriptor's watch (table) has been set, changed, taken away. */
+    int (*watch_set)(struct kin_watch *watch);
+    void (*watch_stop)(struct kin_watch *watch);
+};
+extern const struct kin__io_backend kin__backend_epoll, kin__backend_uring;
+
+/* The backend of that name; NULL: the environment's KIN_BACKEND, else the best that
+ * works, which its open() finds out, storing it in rt->backend. NULL with *error. */
+const struct kin__backend *kin__backend_pick(const char *name, int *error);
+
+static inline struct kin__io *kin__io(void)
+{
+    return kin__rt->backend_state;
+}
+
+static inline const struct kin__io_backend *kin__io_backend(void)
+{
+    return kin__container(kin__rt->backend, const struct kin__io_backend, base);
+}
+
+/* Where a test makes a system call fail; it may choose another errno. */
+static inline bool kin__io_fails(const char *site, int error)
+{
+    if (kin__likely(!kin__os_fault))
+        return false;
+    errno = error;
+    return kin__os_fault(site);
+}
+
+/* Events of poll, epoll and uring's poll (one set of bits) as those asked for. An
+ * error or hang-up is whatever was asked for. */
+unsigned kin__io_events(uint32_t poll_events, unsigned asked);
+uint32_t kin__io_poll_mask(unsigned events);
+
+/* The operation's system call, without waiting: its result, or -EAGAIN. */
+int kin__op_try(struct kin__op *op);
+/* May this error of accept be had again by the next call, or was it that one
+ * connection's own? */
+bool kin__accept_again(int error);
+/* The parked operation is over. */
+void kin__op_finish(struct kin__op *op, int result);
+
+/* Makes room in the table: 0, -EBADF, -ENOMEM. */
+int kin__fd_reserve(struct kin__io *io, int fd);
+/* Frees the table; nobody waits any more. */
+void kin__io_end(struct kin__io *io);
+
+/* An unexpected failure of the backend itself, after which nobody could be woken. */
+void kin__io_broken(const char *what, int error) __attribute__((noreturn));
+
+#endif

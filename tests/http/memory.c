@@ -1,0 +1,114 @@
+/* Every allocation fails once: first those of libkin-http (through the linker's
+ * --wrap), then those of libcurl (through curl_global_init_mem). The request is
+ * then a success or -ENOMEM, and whatever came is freed by the sanitizer's count. */
+#include "http_test.h"
+
+#include <curl/curl.h>
+
+static long fail_at, allocations;           /* the fail_at-th from now on; 0: none */
+
+static bool fails(void)
+{
+    return fail_at > 0 && ++allocations == fail_at;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *memory, size_t size);
+char *__real_strndup(const char *text, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+char *__wrap_strndup(const char *text, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return fails() ? NULL : __real_realloc(memory, size);
+}
+
+char *__wrap_strndup(const char *text, size_t size)
+{
+    return fails() ? NULL : __real_strndup(text, size);
+}
+
+static int sink(void *arg, const void *data, size_t size)
+{
+    (void)arg, (void)data, (void)size;
+    return 0;
+}
+
+static ssize_t source(void *arg, void *buffer, size_t size)
+{
+    bool *given = arg;
+
+    (void)size;
+    if (*given)
+        return 0;
+    *given = true;
+    memcpy(buffer, "given", 5);
+    return 5;
+}
+
+struct sweep {
+    long k;
+    int rc;
+};
+
+static int three_requests(void *arg)
+{
+    static const char *const headers[] = { "X-Empty: ", "X-Full: x", NULL };
+    struct sweep *s = arg;
+    bool given = false;
+    kin_http_response r;
+    int rc[3];
+
+    allocations = 0;
+    fail_at = s->k;
+    rc[0] = kin_http(&r, .url = url("HTTP", "/long.txt"), .headers = headers);
+    kin_http_response_free(&r);
+    rc[1] = kin_http(&r, .url = url("HTTP", "/gzip/long.txt"), .sink = sink);
+    kin_http_response_free(&r);
+    rc[2] = kin_http(&r, .url = url("HOSTILE", "/echo"), .source = source, .source_arg = &given);
+    kin_http_response_free(&r);
+    fail_at = 0;
+    for (int i = 0; i < 3; i++)
+        s->rc = rc[i] < 0 ? rc[i] : s->rc;
+    return 0;
+}
+
+static long sweep(bool (*allowed)(int rc))
+{
+    long k, failed = 0;
+
+    for (k = 1; k == 1 || allocations >= k - 1; k++) {
+        struct sweep s = { .k = k };
+        int rc = kin_run(three_requests, &s);
+
+        if (rc < 0 || s.rc < 0)
+            failed++;
+        if (!allowed(rc) || !allowed(s.rc))
+            FAIL("allocation %ld: the run %s, a request %s", k, kin_code_name(rc),
+                 kin_code_name(s.rc));
+    }
+    return failed;
+}
+
+static bool is_no_memory(int rc)
+{
+    return rc == 0 || rc == -ENOMEM;
+}
+
+TEST_LIMIT(memory_of_ours_runs_out_anywhere, 120)
+{
+    CHECK(sweep(is_no_memory) > 20);
+}
