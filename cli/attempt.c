@@ -261,8 +261,10 @@ int attempt_default(struct item *item)
     const struct fetch_options *options = item->fetch->options;
     struct page page = { .item = item, .file = STORE_FILE_INIT };
 
-    if (options->on_timeout != ON_TIMEOUT_TEXT)
+    if (options->on_timeout != ON_TIMEOUT_TEXT) {
+        body_clear(&item->fetch->spool, &item->body);
         return 0;
+    }
     char message[sizeof item->message];
     memcpy(message, item->message, sizeof message);
     int rc = begin_page(&page);

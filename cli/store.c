@@ -37,9 +37,8 @@ static uint64_t hash_name(const char *name)
 }
 
 /* The entry of a name, taken over from another name if need be. */
-static struct name_hint *find_hint(struct store *store, const char *name)
+static struct name_hint *find_hint(struct store *store, uint64_t hash)
 {
-    uint64_t hash = hash_name(name);
     struct name_hint *hint = &store->hints[hash % HINTS];
 
     if (hint->hash != hash)
@@ -48,17 +47,28 @@ static struct name_hint *find_hint(struct store *store, const char *name)
 }
 
 /* Claims a name that is free now, and that nobody else will be given. */
-static void claim_name(struct store *store, const char *plain, char *name, size_t size)
+static void claim_name(struct store *store, struct store_file *file, const char *plain)
 {
-    struct name_hint *hint = find_hint(store, plain);
+    file->hash = hash_name(plain);
+    struct name_hint *hint = find_hint(store, file->hash);
 
     do {
-        if (hint->next == 1)
-            snprintf(name, size, "%s", plain);
+        file->number = hint->next++;
+        if (file->number == 1)
+            snprintf(file->name, sizeof file->name, "%s", plain);
         else
-            snprintf(name, size, "%s.%" PRIu32, plain, hint->next);
-        hint->next++;
-    } while (faccessat(store->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+            snprintf(file->name, sizeof file->name, "%s.%" PRIu32, plain, file->number);
+    } while (faccessat(store->fd, file->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+}
+
+/* Gives the name back, if no later one was claimed after it. */
+static void unclaim_name(struct store *store, struct store_file *file)
+{
+    struct name_hint *hint = &store->hints[file->hash % HINTS];
+
+    if (file->hash != 0 && hint->hash == file->hash && hint->next == file->number + 1)
+        hint->next = file->number;
+    file->hash = 0;
 }
 
 /* A file without a name, or with a temporary one where that is all there is. */
@@ -89,7 +99,7 @@ int store_open(struct store *store, const char *path)
     store->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (store->fd < 0)
         return -errno;
-    struct store_file probe;
+    struct store_file probe = STORE_FILE_INIT;
     int rc = make_file(store, &probe);
     if (rc == 0)
         store_abandon(store, &probe);
@@ -112,7 +122,7 @@ int store_begin(struct store *store, struct store_file *file, const char *url)
     if (rc == 0)
         rc = make_file(store, file);
     if (rc == 0)
-        claim_name(store, plain, file->name, sizeof file->name);
+        claim_name(store, file, plain);
     return rc;
 }
 
@@ -164,7 +174,7 @@ int store_commit(struct store *store, struct store_file *file)
     /* Somebody else may have taken the name meanwhile. */
     snprintf(plain, sizeof plain, "%s", file->name);
     while ((rc = link_file(store, file)) == -EEXIST)
-        claim_name(store, plain, file->name, sizeof file->name);
+        claim_name(store, file, plain);
     if (file->temporary[0] != '\0')
         unlinkat(store->fd, file->temporary, 0);
     file->temporary[0] = '\0';
@@ -181,6 +191,7 @@ void store_abandon(struct store *store, struct store_file *file)
 {
     if (file->fd < 0)
         return;
+    unclaim_name(store, file);
     if (file->temporary[0] != '\0')
         unlinkat(store->fd, file->temporary, 0);
     close(file->fd);

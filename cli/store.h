@@ -19,7 +19,9 @@ struct store {
 /* A file that is being written. */
 struct store_file {
     int fd;                     /* -1: none */
-    char name[256];             /* the final name, claimed for it */
+    char name[256];             /* the final name, claimed for it … */
+    uint64_t hash;              /* … as the number-th of that name */
+    uint32_t number;
     char temporary[32];         /* its present name; "" where it has none */
 };
 #define STORE_FILE_INIT { .fd = -1 }

@@ -25,6 +25,7 @@
 
 #define kin__likely(x) __builtin_expect(!!(x), 1)
 #define kin__unlikely(x) __builtin_expect(!!(x), 0)
+#define kin__cold __attribute__((cold, noinline))  /* keeps rare code out of hot functions */
 #define kin__container(pointer, type, member) \
     ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
 
@@ -333,8 +334,9 @@ int kin__spawn(struct kin__runtime *rt, struct kin__group *group,
 
 /* group.c */
 struct kin__group *kin__group_new(struct kin__runtime *rt, const struct kin_group_options *options);
-void kin__group_detach(struct kin__runtime *rt, struct kin__group *group, struct kin__task *task,
-                       kin_status status);
+/* What a group does about a task's end beyond counting it: see kin__group_detach. */
+void kin__group_heed(struct kin__runtime *rt, struct kin__group *group, struct kin__task *task,
+                     kin_status status);
 void kin__group_fail(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by,
                      int code, kin_error *error);
 void kin__group_join(struct kin__runtime *rt, struct kin__group *group);

@@ -149,19 +149,14 @@ static void count(struct kin_group_counts *counts, kin_status status)
     counts->skipped += status == KIN_SKIPPED;
 }
 
-/* A task has ended; its failure, if it was one, has been taken in already. */
-void kin__group_detach(struct kin__runtime *rt, struct kin__group *group, struct kin__task *task,
-                       kin_status status)
+kin__cold void kin__group_heed(struct kin__runtime *rt, struct kin__group *group,
+                               struct kin__task *task, kin_status status)
 {
-    kin__scope_unlink(&task->base);
-    if (kin__unlikely(status != KIN_OK))
-        count(&group->counts, status);
-    else if (kin__unlikely(group->policy == KIN_ANY))
+    count(&group->counts, status);
+    if (status == KIN_OK && group->policy == KIN_ANY)
         decide(rt, group, task);
-    if (kin__unlikely(task->traits & KIN__SLOT))
+    if (task->traits & KIN__SLOT)
         kin__group_give_slot(rt, group);
-    if (--group->live == 0 && group->closer)
-        kin_wait_wake(group->closer, 0);
 }
 
 /* ------------------------------------------------------------------- closing */

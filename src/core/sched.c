@@ -62,7 +62,21 @@ static void settle_order(struct kin__runtime *rt)
     splice(&rt->ahead, &rt->ready);
 }
 
-static struct kin__task *pop(struct kin__runtime *rt)
+/* The next woken task. The record after it, and the stack of that, are fetched
+ * ahead: what has been parked for long is not in the cache. */
+static struct kin__task *pop_woken(struct kin__runtime *rt)
+{
+    struct kin__task *next = kin__queue_pop(&rt->ready);
+
+    rt->streak = 0;
+    if (rt->ready.head) {
+        __builtin_prefetch(rt->ready.head->next);
+        __builtin_prefetch(rt->ready.head->sp);
+    }
+    return next;
+}
+
+static inline struct kin__task *pop(struct kin__runtime *rt)
 {
     if (rt->fresh.head)
         splice(&rt->fresh, &rt->ahead);
@@ -70,8 +84,7 @@ static struct kin__task *pop(struct kin__runtime *rt)
         rt->streak++;
         return kin__queue_pop(&rt->ahead);
     }
-    rt->streak = 0;
-    return kin__queue_pop(&rt->ready);
+    return pop_woken(rt);
 }
 
 /* -------------------------------------------------------------------- turns */
@@ -117,7 +130,7 @@ static void watch_turn(struct kin__runtime *rt, int64_t now)
     rt->careful = KIN__CAREFUL_TURNS;
 }
 
-static void turn(struct kin__runtime *rt)
+static kin__cold void turn(struct kin__runtime *rt)
 {
     int64_t now = kin__clock(rt);
 
@@ -137,21 +150,12 @@ static void turn(struct kin__runtime *rt)
     rt->turn_began = now;
 }
 
-/* Who runs next. The record after it, and the stack of that, are fetched ahead:
- * a stack that has been parked for long is not in the cache. */
-static struct kin__task *next_task(struct kin__runtime *rt)
+static inline struct kin__task *next_task(struct kin__runtime *rt)
 {
-    struct kin__task *task;
-
     if (rt->steps == 0 || !any_runnable(rt))
         turn(rt);
     rt->steps--;
-    task = pop(rt);
-    if (rt->ready.head) {
-        __builtin_prefetch(rt->ready.head->next);
-        __builtin_prefetch(rt->ready.head->sp);
-    }
-    return task;
+    return pop(rt);
 }
 
 /* ------------------------------------------------------------------- stacks */

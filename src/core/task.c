@@ -49,7 +49,7 @@ static void write_refusal(kin_task *record, int code)
 
 /* A refusal that is not the group's own doing fails the group, so that a return
  * code that nobody looks at loses nothing (G15). */
-static int refuse(struct kin__runtime *rt, struct kin__group *group,
+static kin__cold int refuse(struct kin__runtime *rt, struct kin__group *group,
                   const struct kin_spawn_options *options, int code)
 {
     bool own = group->scope.flags & (KIN__REACHED | KIN__DECIDED);
@@ -138,7 +138,7 @@ static bool copy_argument(struct kin__task *task, const struct kin_spawn_options
 }
 
 /* What only some tasks have. */
-static bool init_traits(struct kin__task *task, const struct kin_spawn_options *options)
+static kin__cold bool init_traits(struct kin__task *task, const struct kin_spawn_options *options)
 {
     if (options->timeout > 0) {
         task->timeout = options->timeout;
@@ -251,7 +251,7 @@ static int spawn_nowhere(const struct kin_spawn_options *options)
     return code;
 }
 
-static int spawn_checked(struct kin__runtime *rt, struct kin__group *group,
+static kin__cold int spawn_checked(struct kin__runtime *rt, struct kin__group *group,
                          const struct kin_spawn_options *options)
 {
     int code;
@@ -301,21 +301,25 @@ static kin_status classify(const struct kin__task *task, int *code)
     return KIN_TIMED_OUT;
 }
 
-static void write_outcome(struct kin__task *task, kin_status status, int code)
+static kin__cold void write_cancellation(struct kin__task *task)
 {
     kin_task *record = task->record;
     uint16_t flags = task->base.flags;
 
-    record->status = status;
-    record->code = code;
-    if (kin__likely(!(flags & KIN__REACHED)))
-        return;
     record->timed_out = (flags & KIN__EXPIRED) && (flags & KIN__TOLD);
     record->cancelled = true;
     kin__reason_for(task, &record->reason);
 }
 
-static kin_status end_badly(struct kin__runtime *rt, struct kin__task *task, int *code)
+static void write_outcome(struct kin__task *task, kin_status status, int code)
+{
+    task->record->status = status;
+    task->record->code = code;
+    if (kin__unlikely(task->base.flags & KIN__REACHED))
+        write_cancellation(task);
+}
+
+static kin__cold kin_status end_badly(struct kin__runtime *rt, struct kin__task *task, int *code)
 {
     kin_status status = classify(task, code);
     struct kin__group *group = kin__group_of(task->base.parent);
@@ -327,16 +331,29 @@ static kin_status end_badly(struct kin__runtime *rt, struct kin__task *task, int
     return status;
 }
 
+static kin__cold void end_traits(struct kin__runtime *rt, struct kin__task *task)
+{
+    if (task->traits & KIN__LIMITED)
+        kin__timer_disarm(rt, &task->base.timer);
+    if (task->traits & KIN__COPIED)
+        kin__os_free(task->arg);
+}
+
+/* Its failure, if it was one, has been told to the group already. */
 static void end(struct kin__runtime *rt, struct kin__task *task, kin_status status)
 {
-    if (kin__unlikely(task->traits & KIN__LIMITED))
-        kin__timer_disarm(rt, &task->base.timer);
-    if (kin__unlikely(task->traits & KIN__COPIED))
-        kin__os_free(task->arg);
+    struct kin__group *group = kin__group_of(task->base.parent);
+
+    if (kin__unlikely(task->traits))
+        end_traits(rt, task);
     if (kin__unlikely(task->error != NULL))
         kin__error_drop(rt, task);
-    kin__group_detach(rt, kin__group_of(task->base.parent), task, status);
+    kin__scope_unlink(&task->base);
+    if (kin__unlikely(status != KIN_OK || task->traits || group->policy == KIN_ANY))
+        kin__group_heed(rt, group, task, status);
     task_free(rt, task);
+    if (--group->live == 0 && group->closer)
+        kin_wait_wake(group->closer, 0);
 }
 
 static void end_unrun(struct kin__runtime *rt, struct kin__task *task, kin_status status, int code)
@@ -355,7 +372,7 @@ void kin__task_start_failed(struct kin__runtime *rt, struct kin__task *task)
     end_unrun(rt, task, KIN_FAILED, -ENOMEM);
 }
 
-static void leave_open(struct kin__runtime *rt, struct kin__task *task)
+static kin__cold void leave_open(struct kin__runtime *rt, struct kin__task *task)
 {
     char label[128];
 
@@ -366,7 +383,7 @@ static void leave_open(struct kin__runtime *rt, struct kin__task *task)
 }
 
 /* Before the first step: false if it is not to be run at all. */
-static bool begin(struct kin__runtime *rt, struct kin__task *task)
+static kin__cold bool begin(struct kin__runtime *rt, struct kin__task *task)
 {
     if ((task->traits & KIN__SKIP_CANCELLED) && (task->base.flags & KIN__REACHED)) {
         end_unrun(rt, task, KIN_SKIPPED, KIN_ECANCELED);

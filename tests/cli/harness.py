@@ -167,7 +167,9 @@ def limited(**limits):
 
 # ------------------------------------------------------------------ the schema
 
-_schema = json.load(open(os.environ["KIN_SCHEMA"])) if "KIN_SCHEMA" in os.environ else None
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                       "../../cli/fetch.schema.json")) as _file:
+    _schema = json.load(_file)
 _types = {"object": dict, "string": str, "integer": int, "number": (int, float)}
 
 

@@ -175,10 +175,11 @@ def deadline_ends_the_wait_for_the_list():
 def fail_fast_cancels_the_rest():
     with Server() as s:
         r = fetch("-j", "3", "--fail-fast", "--json", s.url + "/stall", s.url + "/page/1",
-                  s.url + "/wait/200/1", s.url + "/status/404", s.url + "/stall", s.url + "/page/2")
+                  s.url + "/wait/300/1", s.url + "/moved/wait/100/1", s.url + "/status/404",
+                  s.url + "/page/2")
         items = r.items()
         equal([i["outcome"] for i in items],
-              ["cancelled", "ok", "ok", "failed", "cancelled", "skipped"])
+              ["cancelled", "ok", "cancelled", "ok", "failed", "skipped"])
         equal(r.status, 1)
         equal(items[0]["cancelled_by"]["reason"], "sibling")
         contains(items[0]["cancelled_by"]["name"], "http://127.0.0.1")
@@ -213,7 +214,7 @@ def first_takes_the_first_success():
         items = r.items()
         equal([i["outcome"] for i in items], ["cancelled", "failed", "ok", "cancelled"])
         equal(r.status, 0)
-        equal(items[0]["cancelled_by"]["reason"], "decided")
+        equal(items[0]["cancelled_by"]["reason"], "decision")
         r = fetch("--first", s.url + "/wait/500/late", s.url + "/page/won")
         equal((r.status, r.out), (0, "page won\n"))
 

@@ -492,33 +492,40 @@ static int wake_in_order(void *arg)
     return KIN_ECANCELED;
 }
 
-/* One more task, first in line behind them, sees that all have been woken. */
-static int all_woken(void *arg)
-{
-    int *seen = arg;
+/* Woken after the cancel, and so behind them in the run queue, it has seen all. */
+struct last_in_line {
+    kin_event event;
+    int seen;
+};
 
-    *seen = woken;
+static int see_all_woken(void *arg)
+{
+    struct last_in_line *l = arg;
+
+    CHECK_CODE(kin_event_wait(&l->event), 0);
+    l->seen = woken;
     return 0;
 }
 
 KIN_TEST_LIMIT(C8_100000_parked_tasks_are_runnable_when_cancel_returns_in_spawn_order, 60)
 {
     intptr_t many = tap_instrumented() ? MANY / 20 : MANY;
-    int seen = -1;
+    struct last_in_line last = { .seen = -1 };
     kin_group after = kin_group_open();
     kin_group g = kin_group_open();
 
     woken = 0;
+    kin_spawn(&after, see_all_woken, &last);
     for (intptr_t i = 0; i < many; i++)
         CHECK_CODE(kin_spawn(&g, wake_in_order, &i, .copy = sizeof i), 0);
     settle();
     kin_cancel(&g, "all of you");
     CHECK_INT(woken, 0);
-    kin_spawn(&after, all_woken, &seen);
+    kin_event_set(&last.event);
     CHECK_CODE(kin_group_close(&g, 0), 0);
     CHECK_CODE(kin_group_close(&after, 0), 0);
     CHECK_INT(woken, many);
-    CHECK_INT(seen, many);
+    CHECK_INT(last.seen, many);
 }
 
 struct mixed {
@@ -542,6 +549,30 @@ static int mixed_task(void *arg)
 }
 
 KIN_TEST(cancel_inheritance)
+{
+    struct act a[4];
+    kin_group g = kin_group_open();
+    kin_scope s = kin_scope_open();
+    kin_group inner = kin_group_open();
+
+    for (int i = 0; i < 4; i++) {
+        a[i] = (struct act) { .sleep = KIN_FOREVER };
+        kin_spawn(i % 2 ? &g : &inner, act, &a[i]);
+    }
+    settle();
+    kin_cancel(&s, NULL);
+    CHECK_CODE(kin_group_close(&inner, 0), KIN_ECANCELED);
+    CHECK_CODE(kin_scope_close(&s, 0), 0);
+    CHECK_CODE(a[0].woke, KIN_ECANCELED);
+    CHECK_CODE(a[2].woke, KIN_ECANCELED);
+    CHECK_INT(a[1].at, 0);
+    kin_cancel(&g, NULL);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    CHECK_CODE(a[1].woke, KIN_ECANCELED);
+    CHECK_CODE(a[3].woke, KIN_ECANCELED);
+}
+
+KIN_TEST(C8_tasks_of_inner_groups_too_wake_in_spawn_order)
 {
     struct mixed m = { 10, 2 };
     kin_group g = kin_group_open();

@@ -185,7 +185,7 @@ KIN_TEST(E2_a_long_message_is_cut_off)
 KIN_TEST(E2_each_task_has_its_own_slot)
 {
     kin_fail(-EPERM, "mine");
-    kin_group g = kin_group_open();
+    kin_group g = kin_group_open(.policy = KIN_KEEP_GOING);
     struct failure failure = { -EIO, -EIO, "the child's" };
 
     kin_spawn(&g, fail_with, &failure);
