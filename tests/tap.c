@@ -33,6 +33,29 @@ void tap_register(struct tap_test *test)
     last_test = &test->next;
 }
 
+/* Shared with the children, so that it outlives them. */
+static struct note {
+    char text[256];
+} *note;
+
+void tap_note(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(note->text, sizeof note->text, format, args);
+    va_end(args);
+}
+
+static void make_note(void)
+{
+    note = mmap(NULL, sizeof *note, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (note == MAP_FAILED) {
+        perror("mmap");
+        exit(1);
+    }
+}
+
 unsigned tap_scaled(unsigned seconds)
 {
     const char *slow = getenv("TAP_SLOW");
@@ -244,6 +267,8 @@ static bool report(int number, const struct tap_test *test, int status, char *ou
     printf("%s %d - %s\n", passed ? "ok" : "not ok", number, test->name);
     if (!passed || getenv("TAP_VERBOSE"))
         print_comment(output);
+    if (!passed && note->text[0])
+        printf("# at: %s\n", note->text);
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
         printf("# took more than %u s\n", tap_scaled(test->limit));
     else if (WIFSIGNALED(status))
@@ -263,6 +288,7 @@ static bool run_test(int number, struct tap_test *test)
         return true;
     }
     int fd = output_file();
+    note->text[0] = '\0';
     int status = run_forked(fd, test->limit, call_test, test);
 
     read_output(fd, output, sizeof output);
@@ -294,6 +320,7 @@ int main(int argc, char **argv)
 
     if (argc == 2 && strcmp(argv[1], "--list") == 0)
         return list_tests();
+    make_note();
     for (struct tap_test *test = first_test; test; test = test->next)
         count += selected(test, argc - 1, argv + 1);
     printf("1..%d\n", count);

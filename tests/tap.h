@@ -55,6 +55,9 @@ struct tap_test {
 #define CHECK_HAS(text, part) tap_check_has(__FILE__, __LINE__, #text, (text), (part))
 #define FAIL(...) tap_fail(__FILE__, __LINE__, __VA_ARGS__)
 
+/* Remembers where the test is (a seed, a row): shown if it fails, crashes or hangs. */
+void tap_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Ends the test as skipped. */
 #define SKIP(reason) tap_skip(reason)
 

@@ -17,6 +17,9 @@
 #include <string.h>
 
 const kin_reason kin__reason_deadline = { .kind = KIN_BY_DEADLINE, .at = "" };
+const kin_reason kin__reason_memory = { .kind = KIN_BY_SHUTDOWN,
+                                       .at = "",
+                                       .message = "no memory for a stack" };
 const kin_reason kin__reason_deadlock = { .kind = KIN_BY_DEADLOCK, .at = "" };
 
 /* ------------------------------------------------------------- the walk */
@@ -54,12 +57,18 @@ static struct kin__scope *next_node(struct kin__runtime *rt, struct kin__scope *
     return next;
 }
 
+/* Whoever is woken goes to the run queue in the order of spawning, across groups. */
 static void reach(struct kin__runtime *rt, struct kin__scope *top)
 {
+    struct kin__task_queue before = rt->ready;
+
     if (top->flags & KIN__REACHED)
         return;
+    rt->ready = (struct kin__task_queue){ NULL, NULL };
     for (struct kin__scope *scope = top; scope; scope = next_node(rt, scope, top))
         reach_node(rt, scope);
+    kin__queue_sort(&rt->ready);
+    kin__queue_splice(&before, &rt->ready);
 }
 
 /* -------------------------------------------------------- soft, then hard */

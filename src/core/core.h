@@ -132,7 +132,8 @@ enum kin__trait {
     KIN__OPTIONAL = 1 << 1,
     KIN__SKIP_CANCELLED = 1 << 2,
     KIN__COPIED = 1 << 3,           /* arg is the task's own */
-    KIN__SLOT = 1 << 4              /* counts in its group's running */
+    KIN__SLOT = 1 << 4,             /* counts in its group's running */
+    KIN__BORROWED = 1 << 5          /* runs on another task's stack: must not park */
 };
 
 /* A free record is a constructed one (task.c): what most tasks never touch keeps its
@@ -253,7 +254,7 @@ static inline void *kin__find(const struct kin__runtime *rt, void *state, uint64
 static inline struct kin__group *kin__group_find(const struct kin__runtime *rt,
                                                  const kin_group *handle)
 {
-    return kin__find(rt, handle->state, handle->id);
+    return handle ? kin__find(rt, handle->state, handle->id) : NULL;
 }
 
 static inline void kin__scope_link(struct kin__scope *scope, struct kin__scope *parent)
@@ -320,13 +321,15 @@ static inline void kin__fresh(struct kin__runtime *rt, struct kin__task *task)
 
 /* sched.c: who runs next, and on which stack */
 int64_t kin__clock(struct kin__runtime *rt);
+void kin__queue_splice(struct kin__task_queue *front, struct kin__task_queue *back);
+void kin__queue_sort(struct kin__task_queue *queue);
 void kin__park(struct kin__runtime *rt, struct kin__task *task);
 void kin__yield(struct kin__runtime *rt);
 
 /* task.c: the life of one task */
 void kin__task_construct(void *record);
 void kin__task_run(struct kin__runtime *rt, struct kin__task *task);
-void kin__task_start_failed(struct kin__runtime *rt, struct kin__task *task);
+void kin__task_run_borrowed(struct kin__runtime *rt, struct kin__task *task);
 struct kin__task *kin__task_find(const kin_task *handle);
 void kin__task_label(const struct kin__task *task, char *text, size_t size);
 int kin__spawn(struct kin__runtime *rt, struct kin__group *group,
@@ -371,7 +374,7 @@ void kin__shield_begin(struct kin__runtime *rt, struct kin__group *shield);
 void kin__shield_lift(struct kin__runtime *rt, struct kin__group *shield);
 void kin__shields_lift_all(struct kin__runtime *rt);
 void kin__told(struct kin__scope *scope);
-extern const kin_reason kin__reason_deadline, kin__reason_deadlock;
+extern const kin_reason kin__reason_deadline, kin__reason_deadlock, kin__reason_memory;
 
 /* wait.c */
 extern const struct kin_wait_ops kin__wait_join;
@@ -379,6 +382,7 @@ void kin__sleep_fire(struct kin__timer *timer);
 void kin__wait_abort(struct kin__runtime *rt, struct kin__task *task);
 
 /* error.c */
+kin_error *kin__error_slot(struct kin__runtime *rt, const struct kin__task *task);
 kin_error *kin__error_take(struct kin__runtime *rt, struct kin__task *task, int code);
 kin_error *kin__error_bare(struct kin__runtime *rt, const struct kin__task *task, int code,
                            const char *message);

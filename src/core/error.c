@@ -35,10 +35,8 @@ void kin__error_name(char *out, size_t size, const char *name)
     memcpy(out + length, cut, sizeof cut);
 }
 
-static kin_error *slot_of(struct kin__runtime *rt)
+kin_error *kin__error_slot(struct kin__runtime *rt, const struct kin__task *task)
 {
-    struct kin__task *task = rt->current;
-
     return task->stack == &rt->host_stack ? &rt->host_error : kin__stack_error_slot(task->stack);
 }
 
@@ -80,7 +78,7 @@ int kin_fail_at(const char *at, int code, const char *format, ...)
     vsnprintf(message, sizeof message, format, arguments);  /* may read the old slot */
     va_end(arguments);
     kin__error_drop(rt, rt->current);
-    slot = slot_of(rt);
+    slot = kin__error_slot(rt, rt->current);
     begin(slot, code, at, rt->current);
     memcpy(slot->message, message, sizeof message);
     rt->current->error = slot;

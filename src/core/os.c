@@ -110,7 +110,9 @@ static void on_overflow(int signal, siginfo_t *info, void *context)
     (void)context;
     if (kin__overflow_of(info->si_addr, &name, &index))
         say_who(name, index);
-    sigaction(signal, &overflow_before[signal == SIGBUS], NULL);  /* returning faults again */
+    sigaction(signal, &overflow_before[signal == SIGBUS], NULL);
+    if (info->si_code <= 0)
+        raise(signal);          /* it was sent; a fault would happen again by itself */
 }
 
 void kin__os_catch_overflow(void)

@@ -14,27 +14,15 @@ struct slab {
     _Alignas(64) struct slab *next;     /* and so are the records */
 };
 
-struct kin__pool *kin__pool_new(size_t size, void (*construct)(void *record))
-{
-    struct kin__pool *pool = kin__os_alloc(sizeof *pool);
-
-    if (!pool)
-        return NULL;
-    pool->size = (size + 15) & ~(size_t)15;
-    pool->construct = construct;
-    pool->next_slab = FIRST_SLAB;
-    return pool;
-}
-
 /* Links the new records so that the first is handed out first: rising addresses
  * are what the prefetcher understands. */
-void *kin__pool_grow(struct kin__pool *pool)
+static bool grow(struct kin__pool *pool)
 {
     struct slab *slab = kin__os_alloc(sizeof *slab + pool->size * pool->next_slab);
     char *record;
 
     if (!slab)
-        return NULL;
+        return false;
     slab->next = pool->slabs;
     pool->slabs = slab;
     record = (char *)(slab + 1) + pool->size * pool->next_slab;
@@ -47,7 +35,28 @@ void *kin__pool_grow(struct kin__pool *pool)
     }
     if (pool->next_slab < LARGEST_SLAB)
         pool->next_slab *= 2;
-    return kin__pool_get(pool);
+    return true;
+}
+
+/* Has room for the first records from the start: errors can be kept when memory is short. */
+struct kin__pool *kin__pool_new(size_t size, void (*construct)(void *record))
+{
+    struct kin__pool *pool = kin__os_alloc(sizeof *pool);
+
+    if (!pool)
+        return NULL;
+    pool->size = (size + 15) & ~(size_t)15;
+    pool->construct = construct;
+    pool->next_slab = FIRST_SLAB;
+    if (grow(pool))
+        return pool;
+    kin__os_free(pool);
+    return NULL;
+}
+
+void *kin__pool_grow(struct kin__pool *pool)
+{
+    return grow(pool) ? kin__pool_get(pool) : NULL;
 }
 
 void kin__pool_destroy(struct kin__pool *pool)

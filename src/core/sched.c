@@ -39,12 +39,8 @@ int64_t kin_now(void)
 
 /* ------------------------------------------------------------------ queues */
 
-static bool any_runnable(const struct kin__runtime *rt)
-{
-    return rt->ready.head || rt->ahead.head || rt->fresh.head;
-}
-
-static void splice(struct kin__task_queue *front, struct kin__task_queue *back)
+/* Puts the front queue before the back one. */
+void kin__queue_splice(struct kin__task_queue *front, struct kin__task_queue *back)
 {
     if (!front->head)
         return;
@@ -55,11 +51,59 @@ static void splice(struct kin__task_queue *front, struct kin__task_queue *back)
     *front = (struct kin__task_queue){ NULL, NULL };
 }
 
+/* Takes the longest run of rising ids off the front of the list. */
+static struct kin__task_queue take_run(struct kin__task **list)
+{
+    struct kin__task_queue run = { *list, *list };
+
+    while (run.tail->next && run.tail->next->base.id > run.tail->base.id)
+        run.tail = run.tail->next;
+    *list = run.tail->next;
+    run.tail->next = NULL;
+    return run;
+}
+
+static struct kin__task_queue merge(struct kin__task_queue a, struct kin__task_queue b)
+{
+    struct kin__task_queue merged = { NULL, NULL };
+
+    while (a.head && b.head)
+        kin__queue_push(&merged, kin__queue_pop(a.head->base.id < b.head->base.id ? &a : &b));
+    kin__queue_splice(&merged, a.head ? &a : &b);
+    return a.head ? a : b;
+}
+
+/* By id, which is the order of spawning. Merges the rising runs that the queue
+ * consists of, two by two, until one is left: mostly it is one already. */
+void kin__queue_sort(struct kin__task_queue *queue)
+{
+    unsigned runs;
+
+    do {
+        struct kin__task_queue sorted = { NULL, NULL }, run;
+        struct kin__task *list = queue->head;
+
+        for (runs = 0; list; runs++) {
+            run = take_run(&list);
+            if (list)
+                run = merge(run, take_run(&list));
+            kin__queue_splice(&sorted, &run);
+            sorted = run;
+        }
+        *queue = sorted;
+    } while (runs > 1);
+}
+
+static bool any_runnable(const struct kin__runtime *rt)
+{
+    return rt->ready.head || rt->ahead.head || rt->fresh.head;
+}
+
 /* All that is runnable now goes before whatever becomes runnable later. */
 static void settle_order(struct kin__runtime *rt)
 {
-    splice(&rt->fresh, &rt->ahead);
-    splice(&rt->ahead, &rt->ready);
+    kin__queue_splice(&rt->fresh, &rt->ahead);
+    kin__queue_splice(&rt->ahead, &rt->ready);
 }
 
 /* The next woken task. The record after it, and the stack of that, are fetched
@@ -79,7 +123,7 @@ static struct kin__task *pop_woken(struct kin__runtime *rt)
 static inline struct kin__task *pop(struct kin__runtime *rt)
 {
     if (rt->fresh.head)
-        splice(&rt->fresh, &rt->ahead);
+        kin__queue_splice(&rt->fresh, &rt->ahead);
     if (rt->ahead.head && (rt->streak < KIN__STREAK || !rt->ready.head)) {
         rt->streak++;
         return kin__queue_pop(&rt->ahead);
@@ -92,8 +136,10 @@ static inline struct kin__task *pop(struct kin__runtime *rt)
 /* Nothing is runnable: virtual time jumps, real time passes in the backend. */
 static void idle(struct kin__runtime *rt, int64_t now)
 {
-    int64_t next = kin__timers_next(rt, rt->virtual_clock);
+    int64_t next;
 
+    kin__timers_settle(rt, now);        /* those that firing has armed */
+    next = kin__timers_next(rt, rt->virtual_clock);
     if (rt->virtual_clock && rt->outside > 0)
         rt->backend->poll(rt, 0);
     if (any_runnable(rt))
@@ -103,7 +149,7 @@ static void idle(struct kin__runtime *rt, int64_t now)
     } else if (next != KIN_FOREVER || rt->outside > 0) {
         rt->backend->poll(rt, next == KIN_FOREVER ? KIN_FOREVER : next > now ? next - now : 0);
     } else if (rt->starved.head) {
-        kin__task_start_failed(rt, kin__queue_pop(&rt->starved));
+        kin__task_run_borrowed(rt, kin__queue_pop(&rt->starved));
     } else {
         kin__deadlock(rt);
     }

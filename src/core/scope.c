@@ -166,7 +166,7 @@ kin_scope kin_scope_open_with(const struct kin_scope_options *options)
     scope = &record->scope;
     kin__scope_begin(rt, record, KIN__SCOPE, options->at, options->name);
     record->grace = options->grace;
-    if (options->shield) {
+    if (options->shield && !(rt->current->traits & KIN__BORROWED)) {
         record->shield = options->shield;
         scope->flags = KIN__SHIELD;
         if (scope->parent->flags & KIN__REACHED)
@@ -211,6 +211,8 @@ int kin__scope_verdict(struct kin__scope *scope, int rc)
     bool outer = !(scope->flags & KIN__SHIELD) && scope->parent &&
                  (scope->parent->flags & KIN__REACHED);
 
+    if (rc < 0 && kin_class(rc) == KIN_CLASS_CANCEL)
+        kin__told(scope);                       /* perhaps it only looked at kin_cancelled */
     if (outer && (scope->flags & KIN__TOLD))
         return KIN_ECANCELED;
     if ((scope->flags & KIN__EXPIRED) && (scope->flags & KIN__TOLD))
@@ -250,7 +252,8 @@ static int scope_close(struct kin__runtime *rt, struct kin__scope *scope, int rc
 
     if (order < 0 && order != KIN_EORDER)
         return order;
-    rc = rc < 0 && !kin__scope_absorbs(scope, rc) ? rc : kin__scope_verdict(scope, rc);
+    if (rc >= 0 || kin__scope_absorbs(scope, rc))
+        rc = kin__scope_verdict(scope, rc);
     kin__scope_end(rt, scope);
     if (rc == KIN_ECANCELED)
         kin__told(rt->current->scope);

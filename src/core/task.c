@@ -95,12 +95,22 @@ static int refusal(struct kin__runtime *rt, const struct kin__group *group,
 
 /* ------------------------------------------------------------------- spawning */
 
+/* Is it a task of the group, or below one? What the group's body has open is not. */
+static bool is_inside(const struct kin__task *task, const struct kin__group *group)
+{
+    const struct kin__scope *scope = &task->base;
+
+    while (scope && (scope->kind != KIN__TASK || scope->parent != &group->scope))
+        scope = scope->parent;
+    return scope != NULL;
+}
+
 /* Room under the limit. A task of the group never waits for its own group: it is
  * accepted without a slot, and held. 0 with *slot, or a code. */
 static int take_room(struct kin__runtime *rt, struct kin__group *group,
                      const struct kin_spawn_options *options, bool *slot)
 {
-    bool inside = kin__scope_within(rt->current->base.parent, &group->scope);
+    bool inside = is_inside(rt->current, group);
     int code;
 
     if (!inside) {
@@ -243,10 +253,14 @@ static int spawn_limited(struct kin__runtime *rt, const struct kin_spawn_options
 
 static int spawn_nowhere(const struct kin_spawn_options *options)
 {
-    int code = !kin__rt                            ? KIN_ENORUN
-               : options->group->id == UINT64_MAX ? -ENOMEM
-                                                   : KIN_ESTALE;
+    int code = KIN_ESTALE;
 
+    if (!kin__rt)
+        code = KIN_ENORUN;
+    else if (!options->group)
+        code = KIN_EINVAL;
+    else if (options->group->id == UINT64_MAX)
+        code = -ENOMEM;
     write_refusal(options->task, code);
     return code;
 }
@@ -287,15 +301,16 @@ int kin_spawn_with(const struct kin_spawn_options *options)
 
 /* What became of a task that returned a negative code. An outer cancellation ranks
  * above its own limit. */
-static kin_status classify(const struct kin__task *task, int *code)
+static kin_status classify(struct kin__task *task, int *code)
 {
     const struct kin__scope *base = &task->base;
-    bool expired = (base->flags & KIN__EXPIRED) && (base->flags & KIN__TOLD);
     bool outer = base->parent->flags & KIN__REACHED;
 
     if (!kin__scope_absorbs(base, *code))
         return KIN_FAILED;
-    if (!expired || (outer && kin_class(*code) == KIN_CLASS_CANCEL))
+    if (kin_class(*code) == KIN_CLASS_CANCEL)
+        kin__told(&task->base);                 /* perhaps it only looked at kin_cancelled */
+    if (!(base->flags & KIN__EXPIRED) || (outer && kin_class(*code) == KIN_CLASS_CANCEL))
         return KIN_CANCELLED;
     *code = KIN_ETIMEDOUT;
     return KIN_TIMED_OUT;
@@ -363,15 +378,6 @@ static void end_unrun(struct kin__runtime *rt, struct kin__task *task, kin_statu
     end(rt, task, status);
 }
 
-/* It was accepted, but all memory for stacks is in use and nobody gives any back. */
-void kin__task_start_failed(struct kin__runtime *rt, struct kin__task *task)
-{
-    kin_error *error = kin__error_bare(rt, task, -ENOMEM, "no memory for a stack; it never ran");
-
-    kin__group_fail(rt, kin__group_of(task->base.parent), task, -ENOMEM, error);
-    end_unrun(rt, task, KIN_FAILED, -ENOMEM);
-}
-
 static kin__cold void leave_open(struct kin__runtime *rt, struct kin__task *task)
 {
     char label[128];
@@ -412,4 +418,23 @@ void kin__task_run(struct kin__runtime *rt, struct kin__task *task)
     else if (task->record)
         write_outcome(task, status, code);
     end(rt, task, status);
+}
+
+/* It was accepted, so it must run; but there is no memory for a stack, and nobody
+ * will give one back. It runs on top of the parked task's frames, cancelled, and
+ * without the right to a shield, so that it cannot park. */
+void kin__task_run_borrowed(struct kin__runtime *rt, struct kin__task *task)
+{
+    struct kin__task *lender = rt->current;
+    kin_error *slot = kin__error_slot(rt, lender), kept = *slot;
+
+    kin__group_fail(rt, kin__group_of(task->base.parent), task, -ENOMEM,
+                    kin__error_bare(rt, task, -ENOMEM, kin__reason_memory.message));
+    kin__cancel(rt, &task->base, &kin__reason_memory);
+    task->traits |= KIN__BORROWED;
+    task->stack = lender->stack;
+    rt->current = task;
+    kin__task_run(rt, task);
+    rt->current = lender;
+    *slot = kept;
 }

@@ -115,16 +115,16 @@ KIN_TEST(G7_waiting_for_room_is_a_blocking_call_and_can_be_cancelled)
 KIN_TEST(G7_a_cancelled_group_refuses_those_who_wait_for_room)
 {
     int64_t sleep = KIN_S(5);
-    kin_group g = kin_group_open(.limit = 1), h = kin_group_open();
+    kin_group h = kin_group_open(), g = kin_group_open(.limit = 1);
     struct outside o = { &g, KIN_S(1), 1, 0 };
 
     CHECK_CODE(kin_spawn(&g, carry, &sleep), 0);
     kin_spawn(&h, spawn_from_outside, &o);
     settle();
     kin_cancel(&g, NULL);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
     CHECK_CODE(kin_group_close(&h, 0), 0);
     CHECK_CODE(o.rc, KIN_ECANCELED);
-    CHECK_CODE(kin_group_close(&g, 0), 0);
     CHECK_TRACE("1");
 }
 

@@ -116,15 +116,14 @@ static int tick(void *arg)
 IO_TEST(a_blocking_pipe_does_not_block_the_others)
 {
     struct call writer = { .what = CALL_WRITE_ALL, .buffer = more_than_fits, .size = 1 << 20 };
-    kin_group g = kin_group_open(), ticker = kin_group_open();
+    kin_group g = kin_group_open();
     int fds[2], ticks = 0;
     size_t got = 0;
 
     blocking_pipe(fds);
     writer.fd = fds[1];
-    CHECK_CODE(kin_spawn(&ticker, tick, &ticks), 0);
-    CHECK_CODE(kin_group_close(&g, 0), 0);
-    begin_call(&ticker, &writer, NULL, true);
+    CHECK_CODE(kin_spawn(&g, tick, &ticks), 0);
+    begin_call(&g, &writer, NULL, true);
     while (ticks < 5)
         CHECK_CODE(kin_sleep(KIN_MS(1)), 0);
     CHECK(!writer.ended);
@@ -137,8 +136,8 @@ IO_TEST(a_blocking_pipe_does_not_block_the_others)
     }
     got += drain(fds[0]);
     CHECK_INT(got, 1 << 20);
-    CHECK_CODE(kin_cancel(&ticker, NULL), 0);
-    CHECK_CODE(kin_group_close(&ticker, 0), 0);
+    CHECK_CODE(kin_cancel(&g, NULL), 0);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
     CHECK_CODE(writer.result, 0);
     close_both(fds);
 }
