@@ -317,6 +317,10 @@ static int run_fetch(struct fetch_options *options)
         fprintf(stderr, "kin fetch: cannot run: %s\n", kin_code_text(rc));
     if (run.status > 128)
         signals_die_of(run.status - 128);
+    if (run.status == 128 + SIGPIPE) {
+        fprintf(stderr, "kin fetch: standard output: %s\n", strerror(EPIPE));
+        return EXIT_OWN_FAULT;          /* whoever started us wants no SIGPIPE */
+    }
     return rc < 0 ? EXIT_OWN_FAULT : run.status;
 }
 

@@ -71,9 +71,23 @@ static void put_object(struct builder *b, const char *key, struct builder *inner
     put(b, key, inner->object);
 }
 
+/* Into memory of our own: json_dumps, where its buffer cannot grow, leaves out a
+ * key and says nothing. */
 static char *finish(struct builder *b)
 {
-    char *line = b->failed ? NULL : json_dumps(b->object, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(15), size = 0;
+    char *line = NULL;
+
+    if (!b->failed)
+        size = json_dumpb(b->object, NULL, 0, flags);
+    if (size > 0)
+        line = malloc(size + 1);
+    if (line != NULL && json_dumpb(b->object, line, size, flags) == size) {
+        line[size] = '\0';
+    } else {
+        free(line);
+        line = NULL;
+    }
     json_decref(b->object);
     return line;
 }

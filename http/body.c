@@ -99,9 +99,11 @@ size_t kin__http_on_header(char *line, size_t size, size_t count, void *transfer
     }
     if (starts_a_head(line, given)) {
         t->head.used = t->head_lines = 0;
+        t->in_head = true;
         return given;
     }
     if (length == 0) {
+        t->in_head = false;
         if (t->request->max_redirects >= 0)
             follow_with_get(t);
         return given;

@@ -139,12 +139,22 @@ void kin__http_release(struct kin__http_transfer *t)
 
 /* -------------------------------------------------------- in and out of curl */
 
+/* Curl has bounds of its own on a head, 100 KB a line and (from 8.3 on, and in
+ * Debian's 7.88) 300 KB in all, and says "out of memory" and "receive error". */
+static bool head_too_long(const struct kin__http_transfer *t, CURLcode rc)
+{
+    return t->in_head && (rc == CURLE_OUT_OF_MEMORY ||
+                          (rc == CURLE_RECV_ERROR && t->head_total > KIN__HTTP_CURLS_HEADERS));
+}
+
 static int code_of(const struct kin__http_transfer *t, CURLcode rc)
 {
     if (rc == CURLE_OK)
         return 0;
     if (t->cause < 0)
         return t->cause;
+    if (head_too_long(t, rc))
+        return KIN_EHTTP_HEADERS;
     return rc == CURLE_OUT_OF_MEMORY ? -ENOMEM : KIN_EHTTP((int)rc);
 }
 

@@ -25,10 +25,11 @@
 enum {
     KIN__HTTP_PIECE = 64 * 1024,        /* what a streamed body may be ahead of its task */
     KIN__HTTP_IDLE = 64,                /* transfers kept for reuse, with their easy handles */
-    KIN__HTTP_BATCH = 64,               /* sockets served before the other tasks get their turn */
+    KIN__HTTP_ROUND_MS = 5,             /* of serving sockets, then the other tasks get their turn */
     KIN__HTTP_BELIEVED = 1024 * 1024,   /* announced lengths up to here get their room at once */
     KIN__HTTP_MAX_BODY = 64 * 1024 * 1024,
     KIN__HTTP_MAX_HEADERS = 1024 * 1024,
+    KIN__HTTP_CURLS_HEADERS = 200 * 1000,       /* where curl may stop by itself, see code_of */
     KIN__HTTP_MAX_REDIRECTS = 10
 };
 
@@ -69,6 +70,7 @@ struct kin__http_transfer {
     /* The response's head: lines of the last hop, each ended by NUL. */
     struct kin__http_bytes head;
     size_t head_lines;
+    bool in_head;                       /* it has begun, and not ended */
     size_t head_total;                  /* bytes of all hops, against max_headers */
 
     /* The response's body. In memory all is in body; streamed, curl fills body

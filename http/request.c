@@ -43,7 +43,7 @@ static int fail(const struct kin_http_request *r, int code, const char *words)
 
 static int fail_transfer(struct kin__http_transfer *t, int code)
 {
-    bool curls = t->cause == 0 && kin_class(code) == KIN_CLASS_HTTP && t->error[0];
+    bool curls = kin_class(code) == KIN_CLASS_HTTP && -code % 65536 < CURL_LAST && t->error[0];
 
     if (code == 0 || code == KIN_ECANCELED)
         return code;

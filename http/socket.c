@@ -263,17 +263,22 @@ void kin__http_sockets_setup(struct kin__http_sockets *k, struct kin__http_trans
     curl_easy_setopt(t->easy, CURLOPT_CLOSESOCKETDATA, k);
 }
 
+/* A round is bounded by time and not by number: a socket costs a few microseconds,
+ * or a millisecond of TLS handshake. */
 static void serve_ready(struct kin__http_sockets *k)
 {
+    int64_t until = k->ready.first != k->ready.last ? kin_now() + KIN_MS(KIN__HTTP_ROUND_MS) : 0;
     int running;
 
-    for (int i = 0; i < KIN__HTTP_BATCH && k->ready.first; i++) {
+    while (k->ready.first) {
         struct kin__http_socket *s = k->ready.first;
         int mask = (s->events & KIN_READABLE ? CURL_CSELECT_IN : 0) |
                    (s->events & KIN_WRITABLE ? CURL_CSELECT_OUT : 0);
 
         list_remove(s);
         curl_multi_socket_action(k->multi, s->watch.fd, mask, &running);
+        if (k->ready.first && kin_now() > until)
+            break;
     }
 }
 

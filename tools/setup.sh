@@ -78,6 +78,6 @@ build() {
         meson setup --reconfigure "$dir" "$@" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
         printf '%s' "$*" >"$dir/.options"
     fi
-    ninja -C "$dir" >"$log" 2>&1 || { grep -v '^\[' "$log" >&2 || cat "$log" >&2; return 1; }
+    ninja -C "$dir" -k 0 >"$log" 2>&1 || { grep -v '^\[' "$log" >&2 || cat "$log" >&2; return 1; }
     rm -f "$log"
 }

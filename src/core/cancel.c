@@ -153,17 +153,11 @@ void kin__shield_lift(struct kin__runtime *rt, struct kin__group *shield)
 /* After a deadlock not even a shield holds. */
 void kin__shields_lift_all(struct kin__runtime *rt)
 {
-    struct kin__scope *scope = &rt->host.base;
+    struct kin__scope *top = &rt->host.base;
 
-    while (scope) {
-        struct kin__scope *next = scope->first;
-
+    for (struct kin__scope *scope = top; scope; scope = kin__scope_after(scope, top))
         if (scope->flags & KIN__SHIELD)
             kin__shield_lift(rt, kin__group_of(scope));
-        for (; !next && scope; scope = scope->parent)
-            next = scope->next;
-        scope = next;
-    }
 }
 
 /* ----------------------------------------------------------- what was said */

@@ -113,8 +113,9 @@ struct kin__group {
     int64_t shield, grace;
     kin_reason reason;              /* storage for scope.reason */
     /* groups only, from here */
-    struct kin_wait *closer;        /* waits until live is 0 */
-    uint64_t live, running;         /* tasks not ended; those of them that hold a slot */
+    struct kin_wait *closer;        /* waits until ended is accepted */
+    uint64_t accepted, ended;       /* tasks */
+    uint64_t running;               /* those that hold a slot, where there is a limit */
     uint32_t limit, max_queued;     /* 0: none */
     kin_policy policy;
     bool keep_whole;
@@ -124,7 +125,7 @@ struct kin__group {
     struct kin_wait_list spawners;  /* outside tasks, waiting for a slot */
     struct kin__stack_pool *stacks;
     struct kin__errors errors;
-    struct kin_group_counts counts;
+    struct kin_group_counts counts; /* of outcomes but successes, see kin_group_count */
 };
 
 enum kin__trait {
@@ -200,7 +201,7 @@ struct kin__runtime {
     uint32_t careful;               /* turns of one step still to come */
     int64_t turn_began;
     uint32_t skips;
-    uint64_t next_id, run;          /* ids carry the run's number in their top 16 bits */
+    uint64_t run, last_id;          /* ids carry the run's number in their top 16 bits */
     uint64_t outside;               /* operations and watches that the backend has under way */
     int64_t virtual_now;
     kin_reason reason_seen;         /* what kin_cancelled returned last */
@@ -237,7 +238,7 @@ enum { KIN__RUN_SHIFT = 48 };       /* ids carry the number of their run above i
 
 static inline uint64_t kin__new_id(struct kin__runtime *rt)
 {
-    return rt->run << KIN__RUN_SHIFT | ++rt->next_id;
+    return ++rt->last_id;
 }
 
 /* The pointer of a handle is followed only if the id is of this run, whose records
@@ -286,8 +287,12 @@ static inline void kin__scope_unlink(struct kin__scope *scope)
 static inline void kin__group_attach(struct kin__group *group, struct kin__task *task)
 {
     kin__scope_link(&task->base, &group->scope);
-    group->live++;
-    group->counts.accepted++;
+    group->accepted++;
+}
+
+static inline uint64_t kin__group_live(const struct kin__group *group)
+{
+    return group->accepted - group->ended;
 }
 
 static inline void kin__queue_push(struct kin__task_queue *queue, struct kin__task *task)
@@ -348,6 +353,8 @@ int kin__group_take_slot(struct kin__runtime *rt, struct kin__group *group, bool
 void kin__group_give_slot(struct kin__runtime *rt, struct kin__group *group);
 
 /* scope.c: the tree */
+/* The node after this one, parents first; NULL after the last below top. */
+struct kin__scope *kin__scope_after(const struct kin__scope *scope, const struct kin__scope *top);
 bool kin__scope_within(const struct kin__scope *scope, const struct kin__scope *outer);
 void kin__scope_arm(struct kin__runtime *rt, struct kin__scope *scope, int64_t timeout,
                     int64_t deadline);
@@ -398,7 +405,6 @@ struct kin__pool {
     void *slabs;
     size_t size;                    /* of a record */
     uint32_t next_slab;             /* records in the slab to come */
-    uint64_t live;
     void (*construct)(void *record);
 };
 struct kin__pool *kin__pool_new(size_t size, void (*construct)(void *record));
@@ -413,7 +419,6 @@ static inline void *kin__pool_get(struct kin__pool *pool)
     if (kin__unlikely(!record))
         return kin__pool_grow(pool);
     pool->free = *record;
-    pool->live++;
     return record;
 }
 
@@ -421,7 +426,6 @@ static inline void kin__pool_put(struct kin__pool *pool, void *record)
 {
     *(void **)record = pool->free;
     pool->free = record;
-    pool->live--;
 }
 
 /* stack.c */
@@ -444,7 +448,7 @@ struct kin__stack_pool *kin__stack_pool_of(const struct kin__stack *stack);
 kin_error *kin__stack_error_slot(const struct kin__stack *stack);
 bool kin__stack_holds(const struct kin__stack *stack, const void *pointer);
 bool kin__stack_guard_hit(const struct kin__stack *stack, const void *address);
-void kin__stack_check_canary(struct kin__runtime *rt, const struct kin__task *task);
+void kin__stack_check_canary(const struct kin__stack *stack, const struct kin__task *task);
 const char *kin__stack_guard_name(void);
 
 /* arch/: saves the callee-saved registers and the stack pointer in *save, loads

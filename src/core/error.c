@@ -202,7 +202,7 @@ void kin__errors_add(struct kin__runtime *rt, struct kin__errors *errors, kin_er
 
 static void say_outcome(kin_error *error, const struct kin__group *group, int code)
 {
-    unsigned long long cancelled = group->counts.cancelled, all = group->counts.accepted;
+    unsigned long long cancelled = group->counts.cancelled, all = group->accepted;
 
     if (code == KIN_ETIMEDOUT && !group->failure)
         snprintf(error->message, sizeof error->message,

@@ -1,13 +1,13 @@
 /* Groups: where tasks live. What this file owns: opening, slots under a limit,
  * the policy, and the close that waits for everyone.
  *
- * Invariants: live counts the tasks that are accepted and not ended; running those
- * of them that hold a slot (all of them where there is no limit). Held tasks wait
+ * Invariants: tasks are accepted, and ended; running counts those in between that
+ * hold a slot, where there is a limit. Held tasks wait
  * in line for a slot; they come from within the group, whose tasks must never wait
  * for their own group. A slot that is given back goes to the held first, then to
  * the spawners outside: they hold up nobody but themselves.
  *
- * Closing is no cancellation point. The closer parks until live is 0; whatever
+ * Closing is no cancellation point. The closer parks until all have ended; whatever
  * cancels it reaches the group's tasks by the tree, so there is nothing to pass on.
  */
 #include "core/core.h"
@@ -20,7 +20,7 @@ static void group_init(struct kin__group *group, const struct kin_group_options 
 {
     group->grace = options->grace;
     group->closer = NULL;
-    group->live = group->running = 0;
+    group->accepted = group->ended = group->running = 0;
     group->limit = options->limit;
     group->max_queued = options->max_queued;
     group->policy = options->policy;
@@ -30,7 +30,7 @@ static void group_init(struct kin__group *group, const struct kin_group_options 
     group->held_count = 0;
     group->spawners = (struct kin_wait_list){ .run = kin__rt->run };
     group->errors = (struct kin__errors){ .dropped = 0 };
-    group->counts = (struct kin_group_counts){ .accepted = 0 };
+    group->counts = (struct kin_group_counts){ .ok = 0 };
 }
 
 struct kin__group *kin__group_new(struct kin__runtime *rt, const struct kin_group_options *options)
@@ -155,8 +155,6 @@ kin__cold void kin__group_heed(struct kin__runtime *rt, struct kin__group *group
     count(&group->counts, status);
     if (status == KIN_OK && group->policy == KIN_ANY)
         decide(rt, group, task);
-    if (task->traits & KIN__SLOT)
-        kin__group_give_slot(rt, group);
 }
 
 /* ------------------------------------------------------------------- closing */
@@ -166,12 +164,12 @@ void kin__group_join(struct kin__runtime *rt, struct kin__group *group)
     struct kin_wait wait = { .ops = &kin__wait_join, .object = group, .task = rt->current };
 
     group->scope.flags |= KIN__CLOSING;
-    if (group->live > 0) {
+    if (kin__group_live(group) > 0) {
         group->closer = &wait;
         kin_wait_park(&wait);
         group->closer = NULL;
     }
-    assert(group->live == 0 && !group->held.head && !group->scope.first);
+    assert(kin__group_live(group) == 0 && !group->held.head && !group->scope.first);
 }
 
 static void body_failed(struct kin__runtime *rt, struct kin__group *group, int rc)
@@ -278,9 +276,10 @@ int kin_group_count(const kin_group *handle, struct kin_group_counts *counts)
     if (!group)
         return KIN_ESTALE;
     *counts = group->counts;
-    counts->ok = counts->accepted - group->live - counts->failed - counts->timed_out -
-                 counts->cancelled - counts->skipped;
-    counts->live = group->live;
+    counts->accepted = group->accepted;
+    counts->live = kin__group_live(group);
+    counts->ok = group->ended - counts->failed - counts->timed_out - counts->cancelled -
+                 counts->skipped;
     counts->queued = group->held_count;
     return 0;
 }

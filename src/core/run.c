@@ -119,6 +119,7 @@ static int backend_open(struct kin__runtime *rt)
 static int runtime_open(struct kin__runtime *rt)
 {
     rt->run = atomic_fetch_add(&runs, 1) % 0xffff + 1;
+    rt->last_id = rt->run << KIN__RUN_SHIFT;
     rt->steps = KIN__TURN_STEPS;
     rt->virtual_clock = rt->options.virtual_clock;
     host_init(rt);
@@ -276,8 +277,9 @@ int kin_facts(struct kin_facts *facts)
 
     if (!rt)
         return KIN_ENORUN;
-    *facts = (struct kin_facts){ .backend = rt->backend->name, .guard = kin__stack_guard_name(),
-                                 .tasks = rt->tasks->live };
+    *facts = (struct kin_facts){ .backend = rt->backend->name, .guard = kin__stack_guard_name() };
+    for (struct kin__scope *s = &rt->host.base; s; s = kin__scope_after(s, &rt->host.base))
+        facts->tasks += s->kind == KIN__TASK;
     for (struct kin__stack_pool *pool = rt->stacks; pool; pool = pool->next)
         facts->stacks += pool->live;
     return 0;

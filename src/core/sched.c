@@ -124,10 +124,8 @@ static inline struct kin__task *pop(struct kin__runtime *rt)
 {
     if (rt->fresh.head)
         kin__queue_splice(&rt->fresh, &rt->ahead);
-    if (rt->ahead.head && (rt->streak < KIN__STREAK || !rt->ready.head)) {
-        rt->streak++;
+    if (rt->ahead.head && (!rt->ready.head || rt->streak++ < KIN__STREAK))
         return kin__queue_pop(&rt->ahead);
-    }
     return pop_woken(rt);
 }
 
@@ -298,6 +296,16 @@ static void give_back(struct kin__runtime *rt, struct kin__stack *stack)
         kin__ready(rt, starved);
 }
 
+static inline void run_here(struct kin__runtime *rt, struct kin__stack *stack,
+                            struct kin__task *task)
+{
+    task->stack = stack;
+    rt->current = task;
+    kin__task_run(rt, task);
+    if (kin__unlikely(!stack->guarded))
+        kin__stack_check_canary(stack, task);
+}
+
 /* The bottom frame of every stack. */
 static void loop(void)
 {
@@ -307,14 +315,12 @@ static void loop(void)
     void *load, *nowhere;
 
     arrived(rt);
-    kin__task_run(rt, rt->current);
+    run_here(rt, stack, rt->current);
     for (;;) {
         struct kin__task *next = next_task(rt);
 
         if (!next->sp && next != &rt->host && stacks_of(next) == stacks) {
-            next->stack = stack;
-            rt->current = next;
-            kin__task_run(rt, next);
+            run_here(rt, stack, next);
         } else if ((load = context_of(next))) {
             rt->current = next;
             give_back(rt, stack);

@@ -10,6 +10,15 @@
 
 /* ---------------------------------------------------------------- the tree */
 
+struct kin__scope *kin__scope_after(const struct kin__scope *scope, const struct kin__scope *top)
+{
+    if (scope->first)
+        return scope->first;
+    while (scope != top && !scope->next)
+        scope = scope->parent;
+    return scope == top ? NULL : scope->next;
+}
+
 bool kin__scope_within(const struct kin__scope *scope, const struct kin__scope *outer)
 {
     while (scope && scope != outer)

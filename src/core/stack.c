@@ -160,13 +160,14 @@ bool kin__stack_guard_hit(const struct kin__stack *stack, const void *address)
     return at >= stack->low && at < stack->low + KIN__GUARD;
 }
 
-void kin__stack_check_canary(struct kin__runtime *rt, const struct kin__task *task)
+void kin__stack_check_canary(const struct kin__stack *stack, const struct kin__task *task)
 {
-    (void)rt;
-    if (task->stack->guarded || memcmp(task->stack->low + KIN__GUARD, &CANARY, sizeof CANARY) == 0)
+    char label[128];
+
+    if (memcmp(stack->low + KIN__GUARD, &CANARY, sizeof CANARY) == 0)
         return;
-    kin_report("the task %s ran over its stack, memory below it is lost (see .stack of its group)",
-               task->base.name);
+    kin__task_label(task, label, sizeof label);
+    kin_report("%s ran over its stack, memory below it is lost (see .stack of its group)", label);
     abort();
 }
 

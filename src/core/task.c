@@ -165,7 +165,6 @@ static void task_free(struct kin__runtime *rt, struct kin__task *task)
 {
     task->base.id = 0;
     task->sp = NULL;
-    task->traits = 0;
     if (kin__unlikely(task->base.flags)) {
         task->base.flags = 0;
         task->base.reason = NULL;
@@ -346,12 +345,16 @@ static kin__cold kin_status end_badly(struct kin__runtime *rt, struct kin__task 
     return status;
 }
 
-static kin__cold void end_traits(struct kin__runtime *rt, struct kin__task *task)
+static kin__cold void end_traits(struct kin__runtime *rt, struct kin__group *group,
+                                 struct kin__task *task)
 {
     if (task->traits & KIN__LIMITED)
         kin__timer_disarm(rt, &task->base.timer);
     if (task->traits & KIN__COPIED)
         kin__os_free(task->arg);
+    if (task->traits & KIN__SLOT)
+        kin__group_give_slot(rt, group);
+    task->traits = 0;
 }
 
 /* Its failure, if it was one, has been told to the group already. */
@@ -359,15 +362,15 @@ static void end(struct kin__runtime *rt, struct kin__task *task, kin_status stat
 {
     struct kin__group *group = kin__group_of(task->base.parent);
 
-    if (kin__unlikely(task->traits))
-        end_traits(rt, task);
     if (kin__unlikely(task->error != NULL))
         kin__error_drop(rt, task);
     kin__scope_unlink(&task->base);
-    if (kin__unlikely(status != KIN_OK || task->traits || group->policy == KIN_ANY))
+    if (kin__unlikely(status != KIN_OK || group->policy == KIN_ANY))
         kin__group_heed(rt, group, task, status);
+    if (kin__unlikely(task->traits))
+        end_traits(rt, group, task);
     task_free(rt, task);
-    if (--group->live == 0 && group->closer)
+    if (++group->ended == group->accepted && group->closer)
         kin_wait_wake(group->closer, 0);
 }
 
@@ -411,8 +414,6 @@ void kin__task_run(struct kin__runtime *rt, struct kin__task *task)
     code = task->fn(task->arg);
     if (kin__unlikely(task->base.first != NULL))
         leave_open(rt, task);
-    if (kin__unlikely(!task->stack->guarded))
-        kin__stack_check_canary(rt, task);
     if (kin__unlikely(code < 0))
         status = end_badly(rt, task, &code);
     else if (task->record)

@@ -204,7 +204,7 @@ static void join_describe(const struct kin_wait *wait, char *text, size_t size)
 {
     const struct kin__group *group = wait->object;
 
-    snprintf(text, size, "%llu tasks to end", (unsigned long long)group->live);
+    snprintf(text, size, "%llu tasks to end", (unsigned long long)kin__group_live(group));
 }
 
 const struct kin_wait_ops kin__wait_join = { "join", NULL, join_describe };

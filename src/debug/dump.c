@@ -51,31 +51,26 @@ static void print_node(struct kin__scope *scope, int depth, FILE *out)
                 scope->name ? " " : "", scope->name ? scope->name : "");
     }
     if (scope->kind == KIN__GROUP)
-        fprintf(out, " (%llu live)", (unsigned long long)kin__group_of(scope)->live);
+        fprintf(out, " (%llu live)", (unsigned long long)kin__group_live(kin__group_of(scope)));
     print_deadline(scope, out);
     if (scope->kind == KIN__TASK)
         print_wait(kin__task_of(scope), out);
     fprintf(out, "  %s\n", scope->at);
 }
 
-static void print_tree(struct kin__scope *top, FILE *out)
+static int depth_of(const struct kin__scope *scope)
 {
-    struct kin__scope *scope = top;
     int depth = 0;
 
-    while (scope) {
-        print_node(scope, depth, out);
-        if (scope->first) {
-            scope = scope->first;
-            depth++;
-            continue;
-        }
-        while (scope != top && !scope->next) {
-            scope = scope->parent;
-            depth--;
-        }
-        scope = scope == top ? NULL : scope->next;
-    }
+    while ((scope = scope->parent))
+        depth++;
+    return depth;
+}
+
+static void print_tree(struct kin__scope *top, FILE *out)
+{
+    for (struct kin__scope *scope = top; scope; scope = kin__scope_after(scope, top))
+        print_node(scope, depth_of(scope), out);
 }
 
 void kin_dump(FILE *out)
@@ -83,6 +78,6 @@ void kin_dump(FILE *out)
     if (!kin__rt)
         return;
     print_tree(&kin__rt->host.base, out);
-    if (kin__rt->system->live > 0)
+    if (kin__group_live(kin__rt->system) > 0)
         print_tree(&kin__rt->system->scope, out);
 }

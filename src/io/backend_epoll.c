@@ -283,7 +283,10 @@ static void epoll_watch_stop(struct kin_watch *watch)
     uint32_t events = wanted(slot);
 
     if (events != EPOLLONESHOT) {       /* somebody waits, too */
-        enlist(epoll, watch->fd, events);
+        int rc = enlist(epoll, watch->fd, events);
+
+        if (rc < 0)
+            fail_waiters(slot, rc);
         return;
     }
     epoll_ctl(epoll->fd, EPOLL_CTL_DEL, watch->fd, &(struct epoll_event){ 0 });

@@ -228,7 +228,8 @@ static void send_aborts(struct uring *u)
     struct io_uring_sqe *sqe;
 
     while ((wait = u->to_abort.first) && (sqe = room(u))) {
-        io_uring_prep_cancel64(sqe, (uintptr_t)op_of(wait), 0);
+        io_uring_prep_cancel64(sqe, kin__io_fails("uring_cancel", ENOENT) ? CANCEL_DATA
+                                                                          : (uintptr_t)op_of(wait), 0);
         io_uring_sqe_set_data64(sqe, CANCEL_DATA);
         move(op_of(wait), &u->to_abort, &u->aborting, ABORTING);
     }

@@ -9,15 +9,29 @@
  */
 #include "io/io.h"
 
+#include <sys/stat.h>
+
+/* A regular file is ready all the time: a watch on it would be a busy loop. */
+static bool always_ready(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
+}
+
 static int refused(const struct kin_watch *watch, unsigned events)
 {
+    int rc;
+
     if (!kin__rt)
         return KIN_ENORUN;
     if (!watch->ready || (events & ~(KIN_READABLE | KIN_WRITABLE)))
         return KIN_EINVAL;
     if (!kin__io())
         return -ENOSYS;
-    return kin__fd_reserve(kin__io(), watch->fd);
+    rc = kin__fd_reserve(kin__io(), watch->fd);
+    return rc == 0 && kin__io()->fds[watch->fd].watch != watch && always_ready(watch->fd) ? -EPERM
+                                                                                          : rc;
 }
 
 int kin_watch_set(struct kin_watch *watch, unsigned events)

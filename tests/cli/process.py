@@ -145,7 +145,7 @@ def few_descriptors_slow_it_down():
         r = fetch("-j", "64", "-o", d + "/out", s.url + "/wait/20/[1-100]",
                   preexec_fn=limited(NOFILE=32))
         equal((r.status, len(os.listdir(d + "/out"))), (0, 100), r.err)
-        r = fetch("-j", "64", "--json", "-t", "5s", preexec_fn=limited(NOFILE=32))
+        r = fetch("-j", "64", "--json", "-d", "30s", preexec_fn=limited(NOFILE=32))
         equal(r.outcomes().count("ok"), 78, "the demonstration")
 
 
@@ -213,7 +213,7 @@ def every_allocation_may_fail():
     every = os.environ.get("KIN_SWEEP") == "all"
     with Server() as s:
         def run(k):
-            r = fetch("--json", s.url + "/page/1",
+            r = fetch("-t", "1s", "--json", s.url + "/page/1",
                       env={**os.environ, "LD_PRELOAD": library, "KIN_FAIL_AT": str(k)})
             found = re.search(r"^malloc: (\d+) calls(, one failed)?$", r.err, re.M)
             return r, int(found[1]) if found else None, bool(found and found[2])
@@ -224,13 +224,15 @@ def every_allocation_may_fail():
         ks = [k for k in range(1, total + 1) if every or k % 17 == 0 or k > total - 450]
         for k in ks:
             r, _, failed = run(k)
-            if r.status not in (0, 1, 125):
+            if r.status not in (0, 1, 124, 125):
                 raise AssertionError(f"allocation {k} of {total}: status {r.status}\n{r.err}")
             statuses[r.status] = statuses.get(r.status, 0) + 1
             if r.out and r.status != 125:
                 r.items()
             if r.status != 0 and r.err.count("\n") < 2:
                 raise AssertionError(f"allocation {k} of {total}: nothing was said\n{r.err}")
+        # libcurl 7.88 forgets a few of its own; then the item's limit ends the wait.
+        at_most(statuses.get(124, 0), 6, "allocations whose failure was only ended by the limit")
         print(f"# {len(ks)} of {total} allocations; statuses {statuses}")
         equal(statuses.get(125, 0) > 0, True, "some were ours")
 

@@ -382,6 +382,49 @@ KIN_TEST(E3_what_is_left_by_abandonment_is_reported)
     CHECK_REPORTED("nobody will hear this");
 }
 
+enum { DEEP = 5000 };
+
+static int fail_deep_down(void *arg)
+{
+    int *depth = arg;
+    kin_group g;
+
+    if (--*depth == 0)
+        return kin_fail(-EIO, "at the bottom");
+    g = kin_group_open();
+    kin_spawn(&g, fail_deep_down, depth);
+    return kin_group_close(&g, 0);
+}
+
+/* In a task, whose stack is small. */
+static int look_at_deep_tree(void *arg)
+{
+    kin_error *matched, *rest;
+    FILE *out = fopen("/dev/null", "w");
+    int rc = fail_deep_down(arg);
+    const kin_error *tree = kin_error_last();
+
+    CHECK_CODE(rc, -EIO);
+    CHECK_INT(kin_error_count(tree, kin_match_code(-EIO)), 1);
+    CHECK_STR(kin_error_find(tree, kin_match_code(-EIO))->message, "at the bottom");
+    CHECK_CODE(kin_error_split(tree, kin_match_code(-EIO), &matched, &rest), 0);
+    CHECK(rest == NULL);
+    kin_error_print(tree, out);
+    kin_error_free(matched);
+    fclose(out);
+    return 0;
+}
+
+KIN_TEST(E3_a_tree_5000_groups_deep)
+{
+    int depth = DEEP;
+    kin_group g = kin_group_open();
+
+    kin_spawn(&g, look_at_deep_tree, &depth);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    drop_reports();
+}
+
 static const kin_error *seen_by_run;
 static char text_of_run[4096];
 

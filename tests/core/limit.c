@@ -156,6 +156,46 @@ KIN_TEST(G7_those_who_wait_for_room_are_told_why_they_get_none)
                KIN_ETIMEDOUT);
 }
 
+struct late {
+    struct act act;
+    struct outside outside;
+};
+
+static int spawn_late(void *arg)
+{
+    struct late *l = arg;
+
+    l->outside.rc = kin_spawn(l->outside.group, act, &l->act);
+    return 0;
+}
+
+/* The last task's end makes room and lets the closer go: the one who waits for room
+ * is served before, or refused, but never accepted and forgotten. */
+KIN_TEST(G7_somebody_waits_for_room_in_a_group_that_is_being_closed)
+{
+    struct act first = { .sleep = KIN_S(1) };
+    struct late late[3];
+    int64_t start = kin_now();
+    kin_group h = kin_group_open(), g = kin_group_open(.limit = 1);
+
+    kin_spawn(&g, act, &first);
+    for (int i = 0; i < 3; i++) {
+        late[i] = (struct late) { .act.sleep = KIN_S(1), .outside.group = &g };
+        kin_spawn(&h, spawn_late, &late[i]);
+    }
+    settle();
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    int64_t closed = kin_now() - start;
+    CHECK_CODE(kin_group_close(&h, 0), 0);
+    int accepted = 0;
+    for (int i = 0; i < 3; i++) {
+        accepted += late[i].outside.rc == 0;
+        CHECK_INT(late[i].act.ran, late[i].outside.rc == 0);
+    }
+    CHECK_INT(closed, KIN_S(1 + accepted));
+    drop_reports();
+}
+
 /* ------------------------------------------------------------- from within */
 
 struct inside {

@@ -158,6 +158,28 @@ KIN_TEST(C7_a_group_waits_for_an_operation_that_cannot_be_abandoned)
     CHECK_CODE(kin_group_close(&outer, 0), KIN_ETIMEDOUT);
 }
 
+/* Cancelled by three scopes, one after the other: asked once. */
+KIN_TEST(slow_abort_edge_cases)
+{
+    struct runner r = { 0 };
+    kin_task task;
+    kin_scope outer = kin_scope_open();
+    kin_group g = kin_group_open();
+
+    kin_spawn(&g, run_operation, &r, .task = &task, .timeout = KIN_S(3));
+    settle();
+    kin_cancel(&task, NULL);
+    kin_cancel(&g, NULL);
+    kin_cancel(&outer, NULL);
+    kin_scope s = kin_scope_open(.shield = KIN_FOREVER);
+    CHECK_CODE(kin_sleep(KIN_S(5)), 0);
+    CHECK_INT(r.operation.aborts, 1);
+    operation_finish(&r.operation, KIN_ECANCELED);
+    kin_scope_close(&s, 0);
+    CHECK_CODE(kin_group_close(&g, 0), KIN_ECANCELED);
+    CHECK_CODE(kin_scope_close(&outer, 0), 0);
+}
+
 /* Finished before the cancel, in the same turn: the cancel is not for it. */
 KIN_TEST(C7_no_abort_after_the_wake)
 {

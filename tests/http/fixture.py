@@ -55,6 +55,7 @@ http {{
         location /seen {{
             return 200 "$request_method|$server_protocol|$http_accept_encoding|$http_user_agent";
         }}
+        location /echo {{ proxy_pass http://127.0.0.1:{hostile}; proxy_http_version 1.1; }}
         location /connection {{ return 200 "$connection"; }}
     }}
 }}
@@ -134,14 +135,13 @@ def set_up(at):
     make_certificates(at)
     make_pages(www)
     ports = {"http": free_port(), "https": free_port(), "python": free_port()}
+    ports.update(hostile.start(at))
     (at / "nginx.conf").write_text(NGINX.format(dir=at, **ports))
     nginx = start("nginx", "-c", f"{at}/nginx.conf", "-e", f"{at}/error.log", "-p", str(at))
     python = start(sys.executable, "-c", HTTP_SERVER, str(ports["python"]), cwd=www)
     wait_for(ports["http"], nginx)
     wait_for(ports["python"], python)
     environment = {f"HTTP_{name.upper()}": str(port) for name, port in ports.items()}
-    environment.update({f"HTTP_{name.upper()}": str(port)
-                        for name, port in hostile.start(at).items()})
     environment["HTTP_DIR"] = str(at)
     return [nginx, python], environment
 

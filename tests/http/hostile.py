@@ -136,6 +136,7 @@ def hops(c, request, n, status="302"):
     """n redirects, then what the last hop saw."""
     if n == "0":
         return echo(c, request)
+    request.body()
     c.sendall(b"HTTP/1.1 %s See\r\nX-Hop: %s\r\nLocation: /hops/%d/%s\r\nContent-Length: 4\r\n\r\nhop!"
               % (status.encode(), n.encode(), int(n) - 1, status.encode()))
     return True
@@ -167,7 +168,7 @@ def bomb(c, request):
 
 
 def bad_gzip(c, request):
-    return answer(c, gzip.compress(b"hello" * 1000)[:40], b"Content-Encoding: gzip\r\n")
+    return answer(c, gzip.compress(bytes(range(256)))[:100] + bytes(100), b"Content-Encoding: gzip\r\n")
 
 
 def once(c, request):
@@ -255,7 +256,7 @@ def serve(connection):
                 name, *rest = request.target.lstrip("/").split("/")
                 if not BEHAVIOURS[name](connection, request, *rest):
                     break
-    except OSError:
+    except (OSError, ValueError):           # gone, also in the middle of a chunk's size
         pass
 
 

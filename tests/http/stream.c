@@ -269,8 +269,8 @@ struct pipe_reader {
 
 static int read_slowly(void *arg)
 {
+    static char buffer[65536];
     struct pipe_reader *p = arg;
-    char buffer[65536];
     ssize_t n;
 
     while ((n = kin_read(p->fd, buffer, sizeof buffer)) > 0) {

@@ -18,7 +18,7 @@ struct hopeless {
     struct sockaddr_un name;
 };
 
-static void on_first(struct hopeless *h, int what)
+static void on_first(struct hopeless *h, enum call_kind what)
 {
     h->call.what = what;
     h->call.fd = h->fds[0];
@@ -43,7 +43,7 @@ static void pipe_read(struct hopeless *h)
     on_first(h, CALL_READ);
 }
 
-static void full_pipe(struct hopeless *h, int what)
+static void full_pipe(struct hopeless *h, enum call_kind what)
 {
     int fds[2];
 
@@ -394,7 +394,7 @@ static int connect_often(void *arg)
 IO_TEST_LIMIT(C2_deadlines_lose_no_connection, 60)
 {
     struct sockaddr_in address;
-    int fd, rc, accepted = 0, listener = tcp_listener(&address, 16);
+    int fd, rc, accepted = 0, listener = tcp_listener(&address, CALLERS);
     kin_group g = kin_group_open();
 
     CHECK_CODE(kin_spawn(&g, connect_often, &address), 0);

@@ -86,7 +86,7 @@ IO_TEST(F1_a_cancelled_waiter_makes_room)
     close_both(fds);
 }
 
-static void close_under(int what, bool submitted)
+static void close_under(enum call_kind what, bool submitted)
 {
     struct call reader = { .what = what, .events = KIN_READABLE };
     struct call writer = { .what = CALL_WRITE_ALL, .buffer = more_than_fits,

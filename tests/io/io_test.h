@@ -37,9 +37,11 @@ size_t fill_up(int fd);
 size_t drain(int fd);
 extern char more_than_fits[64 << 20];   /* in what TCP will buffer */
 
+enum call_kind { CALL_READ, CALL_WRITE, CALL_WRITE_ALL, CALL_ACCEPT, CALL_WAIT, CALL_CONNECT };
+
 /* One blocking call as a task, which never fails by itself. */
 struct call {
-    enum { CALL_READ, CALL_WRITE, CALL_WRITE_ALL, CALL_ACCEPT, CALL_WAIT, CALL_CONNECT } what;
+    enum call_kind what;
     int fd;
     unsigned events;
     const void *address;

@@ -307,6 +307,25 @@ IO_TEST(a_busy_kernel_loses_nothing)
     close_both(fds);
 }
 
+/* The kernel may say that it did not find what it is to cancel, and be wrong. */
+IO_TEST(a_missed_cancellation_is_asked_for_again)
+{
+    struct call c = { .what = CALL_READ };
+    kin_group g = kin_group_open();
+    kin_task task;
+    int fds[2];
+
+    tcp_pair(fds);
+    c.fd = fds[0];
+    begin_call(&g, &c, &task, true);
+    fail_next("uring_cancel", ENOENT, 3);
+    CHECK_CODE(kin_cancel(&task, NULL), 0);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    CHECK_CODE(c.result, KIN_ECANCELED);
+    CHECK_INT(failed_so_far(), on_uring() ? 3 : 0);
+    close_both(fds);
+}
+
 /* Kernels before 6.4 do not wait on a non-blocking pipe. */
 IO_TEST(a_kernel_that_does_not_wait_on_pipes)
 {

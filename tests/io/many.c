@@ -2,8 +2,11 @@
  * as many clients; then the server is cancelled with its connections open. */
 #include "io_test.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum { CONNECTIONS = 1000, ROUNDS = 10, SIZE = 100 };
 
@@ -113,26 +116,26 @@ static int echo_thousand(int listeners, bool hold)
     return rc;
 }
 
-static void need_descriptors(void)
+static void need_descriptors(unsigned number)
 {
     struct rlimit limit;
 
     CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < 2 * CONNECTIONS + 100)
+    if (limit.rlim_cur < number + 100)
         SKIP("too few descriptors allowed");
 }
 
 IO_TEST_LIMIT(a_thousand_connections_to_two_listeners, 60)
 {
-    need_descriptors();
+    need_descriptors(2 * CONNECTIONS);
     CHECK_CODE(echo_thousand(2, false), 0);
 }
 
 IO_TEST_LIMIT(a_thousand_connections_at_once, 60)
 {
-    need_descriptors();
+    need_descriptors(2 * CONNECTIONS);
     CHECK_CODE(echo_thousand(1, true), 0);
 }
 
@@ -170,7 +173,7 @@ IO_TEST_LIMIT(a_thousand_idle_connections_end_with_their_group, 60)
     struct client c = { .address = &address };
     kin_group g = kin_group_open();
 
-    need_descriptors();
+    need_descriptors(2 * CONNECTIONS);
     CHECK_CODE(kin_spawn(&g, never_answer, &l), 0);
     for (int i = 0; i < CONNECTIONS; i++)
         CHECK_CODE(kin_spawn(&g, connect_and_wait, &c, .copy = sizeof c), 0);
@@ -179,4 +182,29 @@ IO_TEST_LIMIT(a_thousand_idle_connections_end_with_their_group, 60)
     CHECK_CODE(kin_cancel(&g, NULL), 0);
     CHECK_CODE(kin_group_close(&g, 0), 0);
     CHECK_CODE(kin_close(l.fd), 0);
+}
+
+/* More completions at once than a ring of io_uring holds. */
+IO_TEST_LIMIT(one_event_wakes_six_thousand, 60)
+{
+    enum { WAITERS = 6000 };
+    struct call *c = calloc(WAITERS, sizeof *c);
+    kin_group g = kin_group_open();
+    uint64_t one = 1;
+    int event = eventfd(0, EFD_CLOEXEC);
+
+    need_descriptors(WAITERS);
+    for (int i = 0; i < WAITERS; i++) {
+        c[i] = (struct call){ .what = CALL_WAIT, .fd = dup(event), .events = KIN_READABLE };
+        CHECK_CODE(kin_spawn(&g, call, &c[i]), 0);
+    }
+    CHECK_CODE(kin_sleep(KIN_MS(1)), 0);
+    CHECK_INT(write(event, &one, sizeof one), sizeof one);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    for (int i = 0; i < WAITERS; i++) {
+        CHECK_INT(c[i].result, KIN_READABLE);
+        CHECK_CODE(kin_close(c[i].fd), 0);
+    }
+    CHECK_INT(close(event), 0);
+    free(c);
 }

@@ -290,6 +290,9 @@ IO_TEST(wrong_watches_are_refused)
     none.fd = 100000;
     CHECK_CODE(kin_watch_set(&none, KIN_READABLE), -EBADF);
     kin_watch_stop(&none);
+    none.fd = open("/", O_RDONLY | O_CLOEXEC);
+    CHECK_CODE(kin_watch_set(&none, KIN_READABLE), -EPERM);
+    close(none.fd);
     begin(&seen, fds[0], KIN_READABLE);
     second = seen;
     CHECK_CODE(kin_watch_set(&second.watch, KIN_READABLE), KIN_EBUSY);
