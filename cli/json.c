@@ -72,22 +72,35 @@ static void put_object(struct builder *b, const char *key, struct builder *inner
 }
 
 /* Into memory of our own: json_dumps, where its buffer cannot grow, leaves out a
- * key and says nothing. */
+ * key and says nothing. Few lines are longer than the first try. */
+static char *dump(const json_t *object)
+{
+    size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(15), room = 1024;
+    char *line = malloc(room);
+
+    if (line == NULL)
+        return NULL;
+    size_t size = json_dumpb(object, line, room, flags);
+    if (size >= room) {
+        free(line);
+        room = size + 1;
+        line = malloc(room);
+        if (line == NULL)
+            return NULL;
+        size = json_dumpb(object, line, room, flags);
+    }
+    if (size == 0 || size >= room) {
+        free(line);
+        return NULL;
+    }
+    line[size] = '\0';
+    return line;
+}
+
 static char *finish(struct builder *b)
 {
-    size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(15), size = 0;
-    char *line = NULL;
+    char *line = b->failed ? NULL : dump(b->object);
 
-    if (!b->failed)
-        size = json_dumpb(b->object, NULL, 0, flags);
-    if (size > 0)
-        line = malloc(size + 1);
-    if (line != NULL && json_dumpb(b->object, line, size, flags) == size) {
-        line[size] = '\0';
-    } else {
-        free(line);
-        line = NULL;
-    }
     json_decref(b->object);
     return line;
 }

@@ -33,7 +33,8 @@ struct kin__http_driver {
     struct kin__http_transfer *first, *last;    /* the inbox */
     struct kin__http_transfer *idle;
     unsigned idle_count;
-    long running, peak;                         /* transfers that curl has, and had at most */
+    struct kin__http_transfer *entered;         /* transfers that curl has, */
+    long running, peak;                         /* … how many, and had at most */
     struct kin_wait wait;
     int failure;                                /* why curl could not be set up, or 0 */
     bool spawned, parked;
@@ -163,6 +164,9 @@ static void let_go(struct kin__http_driver *d, struct kin__http_transfer *t)
     if (!t->running)
         return;
     curl_multi_remove_handle(d->multi, t->easy);
+    *t->link = t->next_running;
+    if (t->next_running)
+        t->next_running->link = t->link;
     t->running = false;
     d->running--;
 }
@@ -203,6 +207,11 @@ static CURLcode enter(struct kin__http_driver *d, struct kin__http_transfer *t)
 {
     if (curl_multi_add_handle(d->multi, t->easy) != CURLM_OK)
         return CURLE_OUT_OF_MEMORY;
+    t->next_running = d->entered;
+    t->link = &d->entered;
+    if (d->entered)
+        d->entered->link = &t->next_running;
+    d->entered = t;
     t->running = true;
     d->running++;
     widen_cache(d);
@@ -311,6 +320,14 @@ static void collect(struct kin__http_driver *d)
     }
 }
 
+/* Curl lacked the memory to say what it waits for, and does not say for whom: they
+ * would wait for ever. */
+static void fail_all(struct kin__http_driver *d)
+{
+    while (d->entered)
+        finish(d, d->entered, -ENOMEM);
+}
+
 static bool on_abort(struct kin_wait *wait)
 {
     struct kin__http_driver *d = wait->object;
@@ -396,14 +413,17 @@ static void close_curl(struct kin__http_driver *d)
 static int drive(void *arg)
 {
     struct kin__http_driver *d = arg;
+    bool served;
 
     d->failure = open_curl(d);
     do {
         take_commands(d);
         if (d->failure < 0)
             continue;
-        kin__http_sockets_serve(&d->sockets);
+        served = kin__http_sockets_serve(&d->sockets);
         collect(d);
+        if (!served)
+            fail_all(d);
     } while (wait_for_work(d) >= 0);
     close_curl(d);
     return 0;

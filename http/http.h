@@ -50,6 +50,7 @@ struct kin__http_bytes {
 struct kin__http_transfer {
     struct kin__http_transfer *next;    /* in the inbox */
     struct kin__http_transfer *next_idle;
+    struct kin__http_transfer *next_running, **link;   /* link: what points here */
     struct kin__http_driver *driver;
     struct kin__http_sockets *sockets;
     const struct kin_http_request *request;     /* the caller's, like … */
@@ -120,8 +121,9 @@ struct kin__http_sockets {
 };
 bool kin__http_sockets_adopt(struct kin__http_sockets *sockets, CURLM *multi);
 void kin__http_sockets_setup(struct kin__http_sockets *sockets, struct kin__http_transfer *transfer);
-/* Hands what is ready, at most a batch, and the timer, if it is time, to curl. */
-void kin__http_sockets_serve(struct kin__http_sockets *sockets);
+/* Hands what is ready, as far as a round's time goes, and the timer, if it is due, to
+ * curl. False if curl could not do what it had to. */
+bool kin__http_sockets_serve(struct kin__http_sockets *sockets);
 bool kin__http_sockets_pending(const struct kin__http_sockets *sockets);
 void kin__http_sockets_rest(struct kin__http_sockets *sockets);
 void kin__http_sockets_close(struct kin__http_sockets *sockets);

@@ -126,6 +126,16 @@ static void drop(struct kin__http_socket *s)
     free(s);
 }
 
+/* Short of memory, curl now and then closes a socket without a word, and the
+ * number comes back as another one. */
+static void forget(struct kin__http_sockets *k, int fd)
+{
+    struct kin__http_socket *s = find(k, fd);
+
+    if (s)
+        drop(s);
+}
+
 /* ------------------------------------------------------ from the scheduler */
 
 static void on_ready(struct kin_watch *watch, unsigned events)
@@ -224,6 +234,7 @@ static curl_socket_t on_open(void *transfer, curlsocktype purpose, struct curl_s
         t->starved = errno == EMFILE || errno == ENFILE;
         return CURL_SOCKET_BAD;
     }
+    forget(t->sockets, fd);
     if (!add(t->sockets, fd, true)) {
         t->cause = -ENOMEM;
         close(fd);
@@ -237,7 +248,7 @@ static int on_close(void *sockets, curl_socket_t fd)
 {
     struct kin__http_sockets *k = sockets;
 
-    drop(find(k, fd));
+    forget(k, fd);
     k->open--;
     return close(fd);
 }
@@ -263,12 +274,19 @@ void kin__http_sockets_setup(struct kin__http_sockets *k, struct kin__http_trans
     curl_easy_setopt(t->easy, CURLOPT_CLOSESOCKETDATA, k);
 }
 
+static bool act(struct kin__http_sockets *k, curl_socket_t fd, int mask)
+{
+    int running;
+
+    return curl_multi_socket_action(k->multi, fd, mask, &running) == CURLM_OK;
+}
+
 /* A round is bounded by time and not by number: a socket costs a few microseconds,
  * or a millisecond of TLS handshake. */
-static void serve_ready(struct kin__http_sockets *k)
+static bool serve_ready(struct kin__http_sockets *k)
 {
     int64_t until = k->ready.first != k->ready.last ? kin_now() + KIN_MS(KIN__HTTP_ROUND_MS) : 0;
-    int running;
+    bool ok = true;
 
     while (k->ready.first) {
         struct kin__http_socket *s = k->ready.first;
@@ -276,26 +294,26 @@ static void serve_ready(struct kin__http_sockets *k)
                    (s->events & KIN_WRITABLE ? CURL_CSELECT_OUT : 0);
 
         list_remove(s);
-        curl_multi_socket_action(k->multi, s->watch.fd, mask, &running);
+        ok &= act(k, s->watch.fd, mask);
         if (k->ready.first && kin_now() > until)
             break;
     }
+    return ok;
 }
 
-static void serve_timer(struct kin__http_sockets *k)
+static bool serve_timer(struct kin__http_sockets *k)
 {
-    int running;
-
     if (k->due == KIN_FOREVER || (k->due > 0 && k->due > kin_now()))
-        return;
+        return true;
     k->due = KIN_FOREVER;
-    curl_multi_socket_action(k->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    return act(k, CURL_SOCKET_TIMEOUT, 0);
 }
 
-void kin__http_sockets_serve(struct kin__http_sockets *k)
+bool kin__http_sockets_serve(struct kin__http_sockets *k)
 {
-    serve_ready(k);
-    serve_timer(k);
+    bool ok = serve_ready(k);
+
+    return serve_timer(k) && ok;
 }
 
 bool kin__http_sockets_pending(const struct kin__http_sockets *k)

@@ -122,6 +122,7 @@ struct kin_error {
     const kin_error *cause;     /* what the task had failed with before, or NULL */
     const kin_error *child;     /* a group's first failure, or NULL */
     const kin_error *next;      /* the next failure of the same group, or NULL */
+    const kin_error *parent;    /* whose child or cause this is, or NULL */
     uint64_t dropped;           /* failures of this group that were only counted */
     char name[104];             /* of the task; cut off with "…" when longer */
     char message[256];          /* "" where none was given */

@@ -388,7 +388,13 @@ extern const struct kin_wait_ops kin__wait_join;
 void kin__sleep_fire(struct kin__timer *timer);
 void kin__wait_abort(struct kin__runtime *rt, struct kin__task *task);
 
-/* error.c */
+/* error.c, error_tree.c */
+static inline kin_error *kin__mutable(const kin_error *error)
+{
+    return (kin_error *)(uintptr_t)error;
+}
+void kin__error_free_trees(kin_error *error,
+                           void (*release)(void *context, kin_error *error), void *context);
 kin_error *kin__error_slot(struct kin__runtime *rt, const struct kin__task *task);
 kin_error *kin__error_take(struct kin__runtime *rt, struct kin__task *task, int code);
 kin_error *kin__error_bare(struct kin__runtime *rt, const struct kin__task *task, int code,

@@ -57,7 +57,7 @@ static void begin(kin_error *error, int code, const char *at, const struct kin__
 {
     error->code = code;
     error->at = at ? at : "";
-    error->cause = error->child = error->next = NULL;
+    error->cause = error->child = error->next = error->parent = NULL;
     error->dropped = 0;
     error->message[0] = '\0';
     sign(error, task);
@@ -90,31 +90,6 @@ const kin_error *kin_error_last(void)
     return kin__rt ? kin__rt->current->error : NULL;
 }
 
-static kin_error *child_of(const kin_error *error)
-{
-    return (kin_error *)(uintptr_t)error->child;
-}
-
-/* Frees trees that are linked by next, without recursion: children are put in
- * front of what is still to be freed. */
-static void free_trees(kin_error *error, void (*release)(void *context, kin_error *error), void *context)
-{
-    while (error) {
-        kin_error *next = (kin_error *)(uintptr_t)error->next, *last = child_of(error);
-
-        if (last) {
-            while (last->next)
-                last = (kin_error *)(uintptr_t)last->next;
-            last->next = next;
-            next = child_of(error);
-        }
-        if (error->cause)
-            free_trees((kin_error *)(uintptr_t)error->cause, release, context);
-        release(context, error);
-        error = next;
-    }
-}
-
 static void release_to_pool(void *context, kin_error *error)
 {
     struct kin__runtime *rt = context;
@@ -128,7 +103,7 @@ void kin__error_drop(struct kin__runtime *rt, struct kin__task *task)
 
     task->error = NULL;
     if (error && !on_stack(rt, task, error))
-        free_trees(error, release_to_pool, rt);
+        kin__error_free_trees(error, release_to_pool, rt);
 }
 
 kin_error *kin__error_bare(struct kin__runtime *rt, const struct kin__task *task, int code,
@@ -167,10 +142,12 @@ kin_error *kin__error_take(struct kin__runtime *rt, struct kin__task *task, int 
         return slot;
     }
     error = kin__error_bare(rt, task, code, NULL);
-    if (error)
+    if (error && slot) {
         error->cause = slot;
-    else if (slot)
-        free_trees(slot, release_to_pool, rt);
+        slot->parent = error;
+    } else {
+        kin__error_free_trees(slot, release_to_pool, rt);
+    }
     return error;
 }
 
@@ -186,7 +163,7 @@ void kin__errors_add(struct kin__runtime *rt, struct kin__errors *errors, kin_er
     if (errors->stored == KIN__ERRORS_KEPT) {
         errors->dropped++;
         errors->before_last->next = NULL;
-        free_trees(errors->last, release_to_pool, rt);
+        kin__error_free_trees(errors->last, release_to_pool, rt);
         errors->last = errors->before_last;
         errors->stored--;
     }
@@ -232,187 +209,13 @@ void kin__errors_to_slot(struct kin__runtime *rt, struct kin__group *group, int 
         kin__error_name(root->name, sizeof root->name, group->scope.name);
     say_outcome(root, group, code);
     root->child = errors->first;
+    for (kin_error *child = errors->first; child; child = kin__mutable(child->next))
+        child->parent = root;
     root->dropped = errors->dropped;
     task->error = root;
 }
 
-/* ---------------------------------------------------------- matching and walking */
-
-kin_match kin_match_code(int code)
-{
-    return (kin_match){ .from = code, .to = code };
-}
-
-kin_match kin_match_class(int class_number)
-{
-    return (kin_match){ .from = KIN_CODE(class_number, 0xffff),
-                        .to = class_number ? KIN_CODE(class_number, 0) : -1 };
-}
-
-kin_match kin_match_if(bool (*test)(const kin_error *, void *), void *arg)
-{
-    return (kin_match){ .from = INT32_MIN, .to = INT32_MAX, .test = test, .arg = arg };
-}
-
-static bool matches(const kin_error *error, const kin_match *match)
-{
-    return error->code >= match->from && error->code <= match->to &&
-           (!match->test || match->test(error, match->arg));
-}
-
-static int walk(const kin_error *error, const kin_match *match, void *arg,
-                int (*visit)(const kin_error *leaf, void *arg))
-{
-    int rc = 0;
-
-    if (!error->child)
-        return matches(error, match) ? visit(error, arg) : 0;
-    for (error = error->child; error && rc == 0; error = error->next)
-        rc = walk(error, match, arg, visit);
-    return rc;
-}
-
-int kin_error_walk(const kin_error *tree, kin_match match, void *arg,
-                   int (*visit)(const kin_error *leaf, void *arg))
-{
-    return tree ? walk(tree, &match, arg, visit) : 0;
-}
-
-static int count_leaf(const kin_error *leaf, void *arg)
-{
-    (void)leaf;
-    ++*(size_t *)arg;
-    return 0;
-}
-
-size_t kin_error_count(const kin_error *tree, kin_match match)
-{
-    size_t count = 0;
-
-    kin_error_walk(tree, match, &count, count_leaf);
-    return count;
-}
-
-static int keep_leaf(const kin_error *leaf, void *arg)
-{
-    *(const kin_error **)arg = leaf;
-    return 1;
-}
-
-const kin_error *kin_error_find(const kin_error *tree, kin_match match)
-{
-    const kin_error *found = NULL;
-
-    kin_error_walk(tree, match, &found, keep_leaf);
-    return found;
-}
-
-/* -------------------------------------------------------------------- splitting */
-
-static void release_to_heap(void *context, kin_error *error)
-{
-    (void)context;
-    kin__os_free(error);
-}
-
-void kin_error_free(kin_error *tree)
-{
-    free_trees(tree, release_to_heap, NULL);
-}
-
-static kin_error *copy_one(const kin_error *error, bool *failed)
-{
-    kin_error *copy = kin__os_alloc(sizeof *copy);
-
-    if (!copy) {
-        *failed = true;
-        return NULL;
-    }
-    *copy = *error;
-    copy->cause = copy->child = copy->next = NULL;
-    return copy;
-}
-
-/* Copies the leaves that (do not) match and the groups above them. */
-static kin_error *copy_part(const kin_error *error, const kin_match *match, bool wanted, bool *failed)
-{
-    kin_error *copy = NULL;
-    const kin_error **end;
-
-    if (!error->child) {
-        if (matches(error, match) == wanted && (copy = copy_one(error, failed)) && error->cause)
-            copy->cause = copy_part(error->cause, &(kin_match){ INT32_MIN, INT32_MAX, NULL, NULL },
-                                    true, failed);
-        return copy;
-    }
-    for (const kin_error *child = error->child; child; child = child->next) {
-        kin_error *part = copy_part(child, match, wanted, failed);
-
-        if (!part)
-            continue;
-        if (!copy && !(copy = copy_one(error, failed))) {
-            kin_error_free(part);
-            return NULL;
-        }
-        for (end = &copy->child; *end; end = (const kin_error **)(uintptr_t)&(*end)->next)
-            ;
-        *end = part;
-    }
-    return copy;
-}
-
-int kin_error_split(const kin_error *tree, kin_match match, kin_error **matched, kin_error **rest)
-{
-    bool failed = false;
-
-    *matched = tree ? copy_part(tree, &match, true, &failed) : NULL;
-    *rest = tree ? copy_part(tree, &match, false, &failed) : NULL;
-    if (!failed)
-        return 0;
-    kin_error_free(*matched);
-    kin_error_free(*rest);
-    *matched = *rest = NULL;
-    return -ENOMEM;
-}
-
-/* --------------------------------------------------------------------- printing */
-
-static void print_name(const kin_error *error, FILE *out)
-{
-    if (error->name[0])
-        fputs(error->name, out);
-    else
-        fprintf(out, "task %llu", (unsigned long long)error->task & 0xffffffffffff);
-    if (error->index)
-        fprintf(out, "[%d]", error->index);
-}
-
-static void print_one(const kin_error *error, int depth, const char *prefix, FILE *out)
-{
-    fprintf(out, "%*s%s", depth * 2, "", prefix);
-    print_name(error, out);
-    fprintf(out, ": %s", error->message[0] ? error->message : kin_code_text(error->code));
-    if (error->code < 0)
-        fprintf(out, " (%s%s%s)", kin_code_name(error->code), error->at[0] ? ", " : "", error->at);
-    fputc('\n', out);
-}
-
-static void print(const kin_error *error, int depth, const char *prefix, FILE *out)
-{
-    print_one(error, depth, prefix, out);
-    for (const kin_error *child = error->child; child; child = child->next)
-        print(child, depth + 1, "", out);
-    if (error->dropped)
-        fprintf(out, "%*sand %llu more\n", depth * 2 + 2, "", (unsigned long long)error->dropped);
-    if (error->cause)
-        print(error->cause, depth + 1, "caused by ", out);
-}
-
-void kin_error_print(const kin_error *tree, FILE *out)
-{
-    if (tree)
-        print(tree, 0, "", out);
-}
+/* ------------------------------------------------------------------ reporting */
 
 static int report_leaf(const kin_error *leaf, void *why)
 {

@@ -164,7 +164,7 @@ void kin__group_join(struct kin__runtime *rt, struct kin__group *group)
     struct kin_wait wait = { .ops = &kin__wait_join, .object = group, .task = rt->current };
 
     group->scope.flags |= KIN__CLOSING;
-    if (kin__group_live(group) > 0) {
+    while (kin__group_live(group) > 0) {        /* again, if a spawner had waited for room */
         group->closer = &wait;
         kin_wait_park(&wait);
         group->closer = NULL;

@@ -115,7 +115,7 @@ static const kin_error *tree_of(struct failure failure)
 
 KIN_TEST(E2_kin_fail_says_why_and_where)
 {
-    const kin_error *tree = tree_of((struct failure) { -EIO, -EIO, "user 7: disk on fire" });
+    const kin_error *tree = tree_of((struct failure){ -EIO, -EIO, "user 7: disk on fire" });
     const kin_error *leaf = tree->child;
 
     CHECK_INT(leaf->code, -EIO);
@@ -130,7 +130,7 @@ KIN_TEST(E2_kin_fail_says_why_and_where)
 
 KIN_TEST(E2_an_old_message_never_decorates_a_new_failure)
 {
-    const kin_error *leaf = tree_of((struct failure) { -EIO, -EPERM, "old" })->child;
+    const kin_error *leaf = tree_of((struct failure){ -EIO, -EPERM, "old" })->child;
 
     CHECK_INT(leaf->code, -EPERM);
     CHECK_STR(leaf->message, "");
@@ -177,7 +177,7 @@ KIN_TEST(E2_a_long_message_is_cut_off)
 
     memset(text, 'm', sizeof text);
     text[sizeof text - 1] = '\0';
-    const kin_error *leaf = tree_of((struct failure) { -EIO, -EIO, text })->child;
+    const kin_error *leaf = tree_of((struct failure){ -EIO, -EIO, text })->child;
     CHECK(strlen(leaf->message) < sizeof leaf->message);
     CHECK(strlen(leaf->message) > 200);
 }
@@ -216,7 +216,8 @@ TEST(E2_outside_of_a_run_there_is_no_slot)
 static int close_inner(void *arg)
 {
     (void)arg;
-    struct failure a = { -EIO, -EIO, "inner a" }, b = { KIN_CODE(64, 5), KIN_CODE(64, 5), "inner b" };
+    struct failure a = { -EIO, -EIO, "inner a" };
+    struct failure b = { KIN_CODE(64, 5), KIN_CODE(64, 5), "inner b" };
     kin_group g = kin_group_open(.policy = KIN_KEEP_GOING);
 
     kin_spawn(&g, fail_with, &a, .name = "a");
@@ -247,7 +248,7 @@ static int trace_leaf(const kin_error *leaf, void *arg)
 
 static kin_match everything(void)
 {
-    return (kin_match) { .from = INT32_MIN, .to = INT32_MAX };
+    return (kin_match){ .from = INT32_MIN, .to = INT32_MAX };
 }
 
 KIN_TEST(taskgroup_14_an_inner_group_s_error_is_nested_one_level)

@@ -19,7 +19,7 @@ static int wait_for_event(void *arg)
 static void spawn_waiters(kin_group *g, struct waiter *w, kin_task *task, int n, kin_event *event)
 {
     for (int i = 0; i < n; i++) {
-        w[i] = (struct waiter) { event, i, 99 };
+        w[i] = (struct waiter){ event, i, 99 };
         CHECK_CODE(kin_spawn(g, wait_for_event, &w[i], .task = &task[i]), 0);
     }
     settle();

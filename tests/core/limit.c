@@ -24,7 +24,7 @@ KIN_TEST(G7_at_most_n_tasks_at_once)
     int64_t sleep = KIN_S(1), start = kin_now();
     kin_group g = kin_group_open(.limit = 3);
 
-    load = (struct load) { 0 };
+    load = (struct load){ 0 };
     for (int i = 0; i < 10; i++)
         CHECK_CODE(kin_spawn(&g, carry, &sleep), 0);
     CHECK_CODE(kin_group_close(&g, 0), 0);
@@ -83,7 +83,7 @@ KIN_TEST(G7_those_who_wait_for_room_get_it_first_in_first_out)
     struct outside o[5];
 
     for (int i = 0; i < 5; i++) {
-        o[i] = (struct outside) { &g, KIN_S(1), i, -1 };
+        o[i] = (struct outside){ &g, KIN_S(1), i, -1 };
         kin_spawn(&spawners, spawn_from_outside, &o[i]);
     }
     CHECK_CODE(kin_group_close(&spawners, 0), 0);
@@ -148,11 +148,11 @@ static int refused_while_waiting(struct kin_group_options options, int result)
 
 KIN_TEST(G7_those_who_wait_for_room_are_told_why_they_get_none)
 {
-    CHECK_CODE(refused_while_waiting((struct kin_group_options) { .policy = KIN_ANY }, 0),
+    CHECK_CODE(refused_while_waiting((struct kin_group_options){ .policy = KIN_ANY }, 0),
                KIN_EDECIDED);
-    CHECK_CODE(refused_while_waiting((struct kin_group_options) { .policy = KIN_ALL }, -EIO),
+    CHECK_CODE(refused_while_waiting((struct kin_group_options){ .policy = KIN_ALL }, -EIO),
                KIN_ECANCELED);
-    CHECK_CODE(refused_while_waiting((struct kin_group_options) { .timeout = KIN_S(1) }, 0),
+    CHECK_CODE(refused_while_waiting((struct kin_group_options){ .timeout = KIN_S(1) }, 0),
                KIN_ETIMEDOUT);
 }
 
@@ -180,7 +180,7 @@ KIN_TEST(G7_somebody_waits_for_room_in_a_group_that_is_being_closed)
 
     kin_spawn(&g, act, &first);
     for (int i = 0; i < 3; i++) {
-        late[i] = (struct late) { .act.sleep = KIN_S(1), .outside.group = &g };
+        late[i] = (struct late){ .act.sleep = KIN_S(1), .outside.group = &g };
         kin_spawn(&h, spawn_late, &late[i]);
     }
     settle();

@@ -211,7 +211,8 @@ KIN_TEST(T27_an_outer_group_closed_before_the_inner)
 
 KIN_TEST(T27_an_outer_scope_closed_before_the_inner)
 {
-    kin_scope outer = kin_scope_open(.timeout = KIN_S(5)), inner = kin_scope_open(.timeout = KIN_S(1));
+    kin_scope outer = kin_scope_open(.timeout = KIN_S(5));
+    kin_scope inner = kin_scope_open(.timeout = KIN_S(1));
 
     CHECK_CODE(kin_scope_close(&outer, 0), KIN_EORDER);
     CHECK_REPORTED("misuse.c:");

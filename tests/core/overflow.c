@@ -72,17 +72,17 @@ static void check_overflow(struct how how, const char *said)
 
 TEST(F5_a_stack_overflow_names_the_task)
 {
-    check_overflow((struct how) { overflow, "culprit", 12 }, "culprit[12]");
+    check_overflow((struct how){ overflow, "culprit", 12 }, "culprit[12]");
 }
 
 TEST(F5_also_in_the_first_step)
 {
-    check_overflow((struct how) { overflow_at_once, "culprit", 0 }, "culprit");
+    check_overflow((struct how){ overflow_at_once, "culprit", 0 }, "culprit");
 }
 
 TEST(F5_also_by_one_large_frame)
 {
-    check_overflow((struct how) { one_large_frame, "wide", 0 }, "wide");
+    check_overflow((struct how){ one_large_frame, "wide", 0 }, "wide");
 }
 
 static int crash(void *arg)

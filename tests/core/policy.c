@@ -156,7 +156,7 @@ static const char *fate_name[] = { "absent", "ok", "failed", "cancelled", "skipp
 
 static void start_child(kin_group *g, struct child *c, int number)
 {
-    c->act = (struct act) { .sleep = KIN_S(number) };
+    c->act = (struct act){ .sleep = KIN_S(number) };
     if (c->fate == ABSENT)
         return;
     if (c->fate == FAILS)

@@ -38,7 +38,7 @@ static void spawn_ends(kin_group *g, int (*fn)(void *), struct end *e, kin_task 
                        kin_queue *queue, intptr_t first)
 {
     for (int i = 0; i < n; i++) {
-        e[i] = (struct end) { queue, first + i, 99 };
+        e[i] = (struct end){ queue, first + i, 99 };
         CHECK_CODE(kin_spawn(g, fn, &e[i], .task = &task[i]), 0);
     }
     settle();
@@ -418,11 +418,11 @@ static void check_pipeline(kin_queue *queue)
     memset(seen, 0, sizeof seen);
     received = 0;
     for (int i = 0; i < CONSUMERS; i++) {
-        consumer[i] = (struct worker) { queue, i };
+        consumer[i] = (struct worker){ queue, i };
         kin_spawn(&consumers, consume, &consumer[i]);
     }
     for (int i = 0; i < PRODUCERS; i++) {
-        producer[i] = (struct worker) { queue, i };
+        producer[i] = (struct worker){ queue, i };
         kin_spawn(&producers, produce, &producer[i]);
     }
     CHECK_CODE(kin_group_close(&producers, 0), 0);

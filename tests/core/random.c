@@ -208,7 +208,7 @@ static int live_in(int depth)
 
 static void begin_world(uint64_t seed)
 {
-    world = (struct world) { .random = seed, .units = KIN_SEMAPHORE_BOUNDED(2),
+    world = (struct world){ .random = seed, .units = KIN_SEMAPHORE_BOUNDED(2),
                              .queue = { .capacity = 3 } };
     world.queue.slots = world.slots;
 }
@@ -257,7 +257,8 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
 TEST_LIMIT(G2_random_programs_end_and_keep_their_books, 120)
 {
     uint64_t seed = number_from("RANDOM_SEED", 1);
-    uint64_t n = getenv("RANDOM_SEED") ? 1 : number_from("RANDOM_SEEDS", tap_instrumented() ? 300 : 3000);
+    uint64_t many = number_from("RANDOM_SEEDS", tap_instrumented() ? 300 : 3000);
+    uint64_t n = getenv("RANDOM_SEED") ? 1 : many;
 
     for (uint64_t last = seed + n; seed < last; seed++) {
         begin_world(seed);

@@ -27,7 +27,7 @@ static void spawn_users(kin_group *g, struct user *u, kin_task *task, int n,
                         kin_semaphore *semaphore, int64_t hold)
 {
     for (int i = 0; i < n; i++) {
-        u[i] = (struct user) { semaphore, i, hold, 99 };
+        u[i] = (struct user){ semaphore, i, hold, 99 };
         CHECK_CODE(kin_spawn(g, use, &u[i], .task = &task[i]), 0);
     }
     settle();
@@ -291,7 +291,7 @@ KIN_TEST(T40_many_users_some_of_whom_give_up)
     kin_group g = kin_group_open();
 
     for (int i = 0; i < 200; i++) {
-        u[i] = (struct user) { &semaphore, i, 0, 0 };
+        u[i] = (struct user){ &semaphore, i, 0, 0 };
         kin_spawn(&g, restless, &u[i]);
     }
     CHECK_CODE(kin_group_close(&g, 0), 0);

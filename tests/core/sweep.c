@@ -80,7 +80,8 @@ static int expected_failure(void *arg)
     for (int i = 0; i < 100; i++)
         kin_spawn(&g, fail_with_index, &i, .copy = sizeof i, .name = "failing", .index = i + 1);
     int rc = kin_group_close(&g, 0);
-    if (rc == -EIO && kin_error_split(kin_error_last(), kin_match_code(-EIO), &matched, &rest) == 0) {
+    if (rc == -EIO &&
+        kin_error_split(kin_error_last(), kin_match_code(-EIO), &matched, &rest) == 0) {
         kin_error_free(matched);
         kin_error_free(rest);
     }
@@ -289,7 +290,7 @@ KIN_TEST(T60_cancel_needs_no_memory)
     kin_group g = kin_group_open();
 
     for (int i = 0; i < 1000; i++) {
-        a[i] = (struct act) { .sleep = KIN_FOREVER };
+        a[i] = (struct act){ .sleep = KIN_FOREVER };
         kin_spawn(&g, act, &a[i]);
     }
     settle();

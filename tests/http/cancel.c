@@ -178,13 +178,13 @@ HTTP_TEST(cancelled_at_any_moment)
     int ok = 0, cancelled = 0;
 
     for (int i = 0; i < 400; i++) {
-        kin_scope s = kin_scope_open(.timeout = KIN_US(10 * i));
+        kin_scope s = kin_scope_open(.timeout = KIN_US(20 * i));
         kin_http_response r;
-        int rc = kin_http_get(url("HTTP", "/long.txt"), &r);
+        int rc = kin_http_get(url("HOSTILE", "/later/2"), &r);
 
         if (rc == 0) {
             ok++;
-            CHECK_INT(r.body_size, 21 * 5000);
+            CHECK_STR(r.body, "2");
         } else {
             cancelled++;
             CHECK_CODE(rc, KIN_ECANCELED);
@@ -194,7 +194,7 @@ HTTP_TEST(cancelled_at_any_moment)
         CHECK(rc == 0 || rc == KIN_ETIMEDOUT);
     }
     CHECK_INT(ok + cancelled, 400);
-    CHECK(cancelled > 0);
+    CHECK(cancelled > 0 && ok > 0);
 }
 
 HTTP_TEST(a_deadline_over_a_thousand_in_flight)
