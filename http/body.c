@@ -28,19 +28,22 @@ int kin__http_bytes_reserve(struct kin__http_bytes *bytes, size_t capacity)
     return 0;
 }
 
-static int append(struct kin__http_bytes *bytes, const char *data, size_t size)
+/* Room for so many bytes more; grows by doubling. */
+static int make_room(struct kin__http_bytes *bytes, size_t size)
 {
     size_t wanted = bytes->used + size;
+    size_t doubled = bytes->capacity < 256 ? 512 : 2 * bytes->capacity;
 
-    if (wanted > bytes->capacity) {
-        size_t doubled = bytes->capacity < 256 ? 512 : 2 * bytes->capacity;
+    if (wanted <= bytes->capacity)
+        return 0;
+    return kin__http_bytes_reserve(bytes, wanted > doubled ? wanted : doubled);
+}
 
-        if (kin__http_bytes_reserve(bytes, wanted > doubled ? wanted : doubled) < 0)
-            return -ENOMEM;
-    }
+static void append(struct kin__http_bytes *bytes, const char *data, size_t size)
+{
+    assert(size <= bytes->capacity - bytes->used);
     memcpy(bytes->data + bytes->used, data, size);
-    bytes->used = wanted;
-    return 0;
+    bytes->used += size;
 }
 
 /* ---------------------------------------------------------------- the head */
@@ -60,17 +63,21 @@ static size_t trimmed(const char *line, size_t size)
 /* A line that starts with a blank continues the one before. */
 static int add_line(struct kin__http_transfer *t, const char *line, size_t size)
 {
-    if ((line[0] == ' ' || line[0] == '\t') && t->head_lines > 0)
-        t->head.data[t->head.used - 1] = ' ';
-    else
-        t->head_lines++;
+    bool continued = (line[0] == ' ' || line[0] == '\t') && t->head_lines > 0;
+
+    if (make_room(&t->head, size + 1) < 0)
+        return -ENOMEM;
     while (size > 0 && (line[0] == ' ' || line[0] == '\t')) {
         line++;
         size--;
     }
-    if (append(&t->head, line, size) < 0)
-        return -ENOMEM;
-    return append(&t->head, "", 1);
+    if (continued)
+        t->head.data[t->head.used - 1] = ' ';
+    else
+        t->head_lines++;
+    append(&t->head, line, size);
+    append(&t->head, "", 1);
+    return 0;
 }
 
 /* Curl keeps the method that was asked for by name on every hop; but 303 means
@@ -132,8 +139,11 @@ static size_t keep(struct kin__http_transfer *t, const char *data, size_t size)
     if (!t->body.data)
         t->cause = keep_first(t, size);
     if (t->cause == 0)
-        t->cause = append(&t->body, data, size);
-    return t->cause < 0 ? 0 : size;
+        t->cause = make_room(&t->body, size);
+    if (t->cause < 0)
+        return 0;
+    append(&t->body, data, size);
+    return size;
 }
 
 /* Curl gives at most CURL_MAX_WRITE_SIZE at a time, so an empty piece always
@@ -150,8 +160,7 @@ static size_t stream(struct kin__http_transfer *t, const char *data, size_t size
     t->cause = kin__http_bytes_reserve(&t->body, KIN__HTTP_PIECE);
     if (t->cause < 0)
         return 0;
-    memcpy(t->body.data + t->body.used, data, size);
-    t->body.used += size;
+    append(&t->body, data, size);
     kin__http_notify(t);
     return size;
 }

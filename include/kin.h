@@ -244,7 +244,8 @@ KIN_API const char *kin_reason_name(kin_reason_kind kind);  /* "deadline" … */
  * must live until the group closes, and holds nothing that needs freeing. */
 typedef struct kin_task {
     kin_status status;
-    int code;               /* what the function returned, or why spawn refused */
+    int code;               /* what the function returned (KIN_ETIMEDOUT where its own limit
+                             * ended it), or why spawn refused */
     bool timed_out;         /* its own limit fired and it was told, whatever it returned */
     bool cancelled;         /* it was cancelled (whoever by), whatever it returned */
     void *state;
@@ -322,9 +323,9 @@ struct kin_spawn_options {      /* 64 bytes */
 
 /* Starts fn(arg) as a task of the group: kin_spawn(&g, fn, arg, .name = "n").
  * 0, and fn runs exactly once, or a refusal, and it never runs: KIN_ECANCELED,
- * KIN_ETIMEDOUT, KIN_EDECIDED, KIN_ECLOSED, KIN_ESTALE, -ENOMEM, KIN_EFULL, KIN_EAGAIN,
- * KIN_EINVAL. Blocks only when called from outside the group's tasks while
- * .limit are under way. A refusal for want of memory or room fails the group. */
+ * KIN_ETIMEDOUT, KIN_EDECIDED, KIN_ESTALE, -ENOMEM, KIN_EFULL, KIN_EAGAIN, KIN_EINVAL.
+ * Blocks only when called from outside the group's tasks (its body, or what that has
+ * open) while .limit are under way. A refusal for want of memory or room fails the group. */
 #define kin_spawn(...) kin_spawn_with(&(struct kin_spawn_options){ .at = KIN_HERE, __VA_ARGS__ })
 KIN_API int kin_spawn_with(const struct kin_spawn_options *options);
 

@@ -9,6 +9,7 @@
 #include "core/core.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* Frees trees that are linked by next, without recursion: what hangs on an error is
  * put in front of what is still to be freed. */
@@ -229,21 +230,27 @@ int kin_error_split(const kin_error *tree, kin_match match, kin_error **matched,
 
 /* --------------------------------------------------------------------- printing */
 
+/* A message that begins with the name (a URL, say) need not be introduced by it. */
 static void print_name(const kin_error *error, FILE *out)
 {
-    if (error->name[0])
+    size_t length = strlen(error->name);
+
+    if (length && strncmp(error->message, error->name, length) == 0)
+        return;
+    if (length)
         fputs(error->name, out);
     else
         fprintf(out, "task %llu", (unsigned long long)error->task & 0xffffffffffff);
     if (error->index)
         fprintf(out, "[%d]", error->index);
+    fputs(": ", out);
 }
 
 static void print_one(const kin_error *error, int depth, bool cause, FILE *out)
 {
     fprintf(out, "%*s%s", depth * 2, "", cause ? "caused by " : "");
     print_name(error, out);
-    fprintf(out, ": %s", error->message[0] ? error->message : kin_code_text(error->code));
+    fputs(error->message[0] ? error->message : kin_code_text(error->code), out);
     if (error->code < 0)
         fprintf(out, " (%s%s%s)", kin_code_name(error->code), error->at[0] ? ", " : "", error->at);
     fputc('\n', out);

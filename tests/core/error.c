@@ -444,7 +444,7 @@ static int root_that_fails(void *arg)
 
 TEST(E3_the_run_hands_its_tree_over)
 {
-    CHECK_CODE(kin_run(root_that_fails, NULL, .virtual_clock = true, .backend = "virtual",
+    CHECK_CODE(kin_run(root_that_fails, NULL, .virtual_clock = true, .backend = test_backend(),
                        .on_error = keep_text), -ENOENT);
     CHECK(seen_by_run != NULL);
     CHECK_HAS(text_of_run, "inner b");

@@ -40,9 +40,16 @@ static void check_no_reports(void)
         FAIL("reports that nobody asked for:\n%s", reports);
 }
 
+const char *test_backend(void)
+{
+    const char *asked = getenv("KIN_BACKEND");
+
+    return asked ? asked : "virtual";
+}
+
 int test_run(int (*fn)(void *arg), void *arg)
 {
-    return kin_run(fn, arg, .virtual_clock = true, .backend = "virtual",
+    return kin_run(fn, arg, .virtual_clock = true, .backend = test_backend(),
                    .on_report = note_report);
 }
 

@@ -35,6 +35,9 @@
 void test_body(void (*body)(void));
 void test_body_real(void (*body)(void));
 
+/* The backend of all tests: KIN_BACKEND, or the one without descriptors. */
+const char *test_backend(void);
+
 /* Runs fn(arg) on the virtual clock, noting reports; what kin_run returned. */
 int test_run(int (*fn)(void *arg), void *arg);
 

@@ -342,7 +342,7 @@ static void drop_line(const char *line, void *arg)
 
 static void *run_elsewhere(void *arg)
 {
-    CHECK_CODE(kin_run(use_foreign_objects, arg, .virtual_clock = true, .backend = "virtual",
+    CHECK_CODE(kin_run(use_foreign_objects, arg, .virtual_clock = true, .backend = test_backend(),
                        .on_report = drop_line), 0);
     return NULL;
 }
@@ -383,7 +383,7 @@ static int close_twice(void *arg)
 static void run_close_twice(void *arg)
 {
     (void)arg;
-    kin_run(close_twice, NULL, .virtual_clock = true, .backend = "virtual");
+    kin_run(close_twice, NULL, .virtual_clock = true, .backend = test_backend());
 }
 
 TEST(E5_reports_go_to_standard_error_unless_told)

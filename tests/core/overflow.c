@@ -60,7 +60,7 @@ static int spawn_it(void *arg)
 
 static void run_it(void *arg)
 {
-    kin_run(spawn_it, arg, .virtual_clock = true, .backend = "virtual");
+    kin_run(spawn_it, arg, .virtual_clock = true, .backend = test_backend());
 }
 
 static void check_overflow(struct how how, const char *said)
@@ -170,5 +170,5 @@ KIN_TEST(F5_the_kind_of_guard_is_told)
     CHECK_CODE(kin_facts(&facts), 0);
     CHECK(strcmp(facts.guard, "madvise") == 0 || strcmp(facts.guard, "mprotect") == 0 ||
           strcmp(facts.guard, "canary") == 0);
-    CHECK_STR(facts.backend, "virtual");
+    CHECK_STR(facts.backend, test_backend());
 }

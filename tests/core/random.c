@@ -263,7 +263,7 @@ TEST_LIMIT(G2_random_programs_end_and_keep_their_books, 120)
     for (uint64_t last = seed + n; seed < last; seed++) {
         begin_world(seed);
         tap_note("RANDOM_SEED=%llu", (unsigned long long)seed);
-        CHECK_CODE(kin_run(root_life, NULL, .virtual_clock = true, .backend = "virtual",
+        CHECK_CODE(kin_run(root_life, NULL, .virtual_clock = true, .backend = test_backend(),
                            .on_report = drop_line), 0);
         check_world(seed);
     }
