@@ -193,7 +193,7 @@ static int set_progress(struct fetch_options *o, const char *value)
 }
 
 /* The array has room for every argument: see fetch_options_parse. */
-static int add_source(struct fetch_options *o, int kind, const char *text)
+static int add_source(struct fetch_options *o, enum source_kind kind, const char *text)
 {
     o->sources[o->source_count++] = (struct source){ .kind = kind, .text = text };
     return 0;

@@ -18,8 +18,9 @@ enum {
 };
 
 /* One source of items, in the order of the command line. */
+enum source_kind { SOURCE_URL, SOURCE_FILE, SOURCE_STDIN };
 struct source {
-    enum { SOURCE_URL, SOURCE_FILE, SOURCE_STDIN } kind;
+    enum source_kind kind;
     const char *text;           /* the URL or pattern, or the file's name */
 };
 

@@ -15,6 +15,9 @@
  *   sent on every hop.
  * - No Content-Type is made up: curl would call every POST a form.
  *
+ * - curl_easy_reset does not say when it had no memory for all of the defaults: those
+ *   that must be right are set by name.
+ *
  * Options fail for want of memory or for a curl built without them; the first
  * failure is kept and ends the request.
  */
@@ -40,6 +43,8 @@ static void set_rules(struct setup *s)
     SET(s, NOSIGNAL, 1L);
     SET(s, QUICK_EXIT, 1L);
     SET(s, CONNECTTIMEOUT, (long)(INT_MAX / 1000));
+    SET(s, BUFFERSIZE, (long)KIN__HTTP_BUFFER);
+    SET(s, UPLOAD_BUFFERSIZE, (long)KIN__HTTP_PIECE);
     SET(s, CAPATH, NULL);
     SET(s, PROTOCOLS_STR, "http,https");
     SET(s, REDIR_PROTOCOLS_STR, "http,https");
@@ -76,10 +81,8 @@ static void set_trust(struct setup *s)
 {
     if (s->r->ca_file)
         SET(s, CAINFO, s->r->ca_file);
-    if (s->r->insecure) {
-        SET(s, SSL_VERIFYPEER, 0L);
-        SET(s, SSL_VERIFYHOST, 0L);
-    }
+    SET(s, SSL_VERIFYPEER, s->r->insecure ? 0L : 1L);
+    SET(s, SSL_VERIFYHOST, s->r->insecure ? 0L : 2L);
 }
 
 /* A source cannot be asked twice, so its body must not go over a connection

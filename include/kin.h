@@ -258,7 +258,7 @@ struct kin_group_options {
     const char *name;       /* borrowed until the group has closed */
     kin_policy policy;
     uint32_t limit;         /* at most so many tasks at once; 0: any number */
-    uint32_t max_queued;    /* bound on tasks queued behind the limit from within; 0: none */
+    uint32_t max_queued;    /* of tasks spawned from within, waiting behind the limit; 0: no bound */
     int64_t timeout;        /* relative, from now */
     int64_t deadline;       /* absolute */
     int64_t grace;          /* between soft and hard cancellation */
@@ -279,8 +279,8 @@ KIN_API kin_group kin_group_open_with(const struct kin_group_options *options);
  * first that applies: the policy's failure (KIN_ALL, KIN_KEEP_GOING: the
  * earliest; KIN_ANY undecided: the earliest, or KIN_ENOQUORUM); KIN_ECANCELED
  * if an outer scope is cancelled and a call in the group said so;
- * KIN_ETIMEDOUT if its own deadline fired and a call said so; rc. The tree of
- * failures is then in the task's error slot. Misuse: KIN_ESTALE, KIN_EORDER,
+ * KIN_ETIMEDOUT if its own deadline fired and a call said so; rc where that is 0 or
+ * more; 0. A KIN_ANY group that is decided returns 0. The tree of failures is then in the task's error slot. Misuse: KIN_ESTALE, KIN_EORDER,
  * KIN_EDEADLK from one of its own tasks. */
 KIN_API int kin_group_close(kin_group *group, int rc);
 
@@ -290,10 +290,11 @@ KIN_API void kin_group_leave(kin_group *group);
 #if defined __GNUC__ && !defined __cplusplus
 /* A group that is left when its variable goes out of scope. Declare it after
  * everything that its tasks use. */
-#define kin_scoped_group __attribute__((cleanup(kin_group_leave))) kin_group
+#define kin_scoped_group __attribute__((cleanup(kin_group_leave), unused)) kin_group
 /* KIN_GROUP(rc, g, .limit = 5) { … kin_spawn(&g, …) … }: reaching the end closes
  * with 0 and stores the result in rc; break, return and goto leave it. */
-#define KIN_GROUP(rc, g, ...)                                                     \
+#define KIN_GROUP(...) KIN_GROUP_(__VA_ARGS__, )
+#define KIN_GROUP_(rc, g, ...)                                                    \
     for (kin_scoped_group g = kin_group_open(__VA_ARGS__); !kin_group_ended(&g);  \
          (rc) = kin_group_close(&g, 0))
 #endif
@@ -301,7 +302,8 @@ KIN_API void kin_group_leave(kin_group *group);
 /* Counts, readable from anywhere in the run until the group has closed. */
 struct kin_group_counts {
     uint64_t accepted, ok, failed, cancelled, timed_out, skipped;   /* since it opened */
-    uint64_t live, queued;                                          /* now */
+    uint64_t live;              /* not ended yet */
+    uint64_t queued;            /* those of them that wait behind the limit */
 };
 KIN_API int kin_group_count(const kin_group *group, struct kin_group_counts *counts);
 KIN_API bool kin_group_ended(const kin_group *group);
@@ -351,13 +353,14 @@ KIN_API kin_scope kin_scope_open_with(const struct kin_scope_options *options);
 /* Ends the scope; rc is the code of what ran inside. A negative rc that is not
  * KIN_ECANCELED is returned as it is; then, as for groups, KIN_ECANCELED if an outer
  * scope is cancelled and a call inside said so, KIN_ETIMEDOUT if its own deadline
- * fired and a call said so, 0 if the scope was cancelled by hand, rc. */
+ * fired and a call said so; rc where that is 0 or more; 0. */
 KIN_API int kin_scope_close(kin_scope *scope, int rc);
 KIN_API void kin_scope_leave(kin_scope *scope);
 
 #if defined __GNUC__ && !defined __cplusplus
-#define kin_scoped_scope __attribute__((cleanup(kin_scope_leave))) kin_scope
-#define KIN_SCOPE(rc, s, ...)                                                     \
+#define kin_scoped_scope __attribute__((cleanup(kin_scope_leave), unused)) kin_scope
+#define KIN_SCOPE(...) KIN_SCOPE_(__VA_ARGS__, )
+#define KIN_SCOPE_(rc, s, ...)                                                    \
     for (kin_scoped_scope s = kin_scope_open(__VA_ARGS__); !kin_scope_ended(&s);  \
          (rc) = kin_scope_close(&s, 0))
 #endif

@@ -17,9 +17,10 @@ none of these failed in any suite.
 import json
 import re
 import sys
+from itertools import groupby
 from pathlib import Path
 
-TAP_LINE = re.compile(r"^(not ok|ok)\b\s*\d*\s*-?\s*([^#\n]*)(#\s*SKIP.*)?", re.I)
+TAP_LINE = re.compile(r"^(not ok|ok)\b\s*\d*\s*-?\s*([^#\n]*)(?:#\s*(SKIP.*))?", re.I)
 TAP_PLAN = re.compile(r"^1\.\.(\d+)", re.M)
 RULE = re.compile(r"^((?:[GCDEFQSTW]\d+_)+)")
 MEANT = {"OK", "SKIP", "EXPECTEDFAIL"}
@@ -34,7 +35,7 @@ def parse_tap(text):
         if match:
             word, name, skip = match.groups()
             outcome = "failed" if word.lower() == "not ok" else "skipped" if skip else "passed"
-            tests.append((outcome, name.strip(), []))
+            tests.append((outcome, name.strip(), [skip[4:].strip()] if skip else []))
         elif tests:
             tests[-1][2].append(line)
     return tests
@@ -96,7 +97,7 @@ def line_of(results):
 
 def print_failures(suite, results):
     for program, outcome, test, comments in results:
-        if outcome == "failed" and comments:
+        if outcome == "failed":
             print(f"\n--- {suite}: {program}: {test}")
             if len(comments) > SHOWN_LINES:
                 print(f"[{len(comments) - SHOWN_LINES} lines left out]")
@@ -104,11 +105,13 @@ def print_failures(suite, results):
 
 
 def print_skips(results):
-    """Each skipped test once; they are few, and each should have a reason."""
-    names = sorted({f"{program}: {test}" for program, outcome, test, _ in results
-                    if outcome == "skipped"})
-    if names:
-        print("\nSkipped: " + "; ".join(names))
+    """Which programs skipped how much, and why; the same in several suites only once."""
+    skips = sorted({(program, " ".join(comments) or "no reason given", test)
+                    for program, outcome, test, comments in results if outcome == "skipped"})
+    if skips:
+        print("\nSkipped:")
+    for (program, why), tests in groupby(skips, key=lambda skip: skip[:2]):
+        print(f"  {program}: {', '.join(test for _, _, test in tests)} ({why})")
 
 
 def rule_ids(test):

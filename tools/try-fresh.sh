@@ -62,13 +62,12 @@ inside() {
 make_root
 failed=0
 for user in root somebody; do
+    rm -rf "$root$tree"/build*      # each builds anew, as its own user
     for command in "$@"; do
         status=0
         inside "$user" "$command" || status=$?
         printf '### %s: %s: status %s\n' "$user" "$command" "$status"
         [ "$status" -eq 0 ] || failed=1
     done
-    # The second round builds anew, as its own user.
-    rm -rf "$root$tree"/build*
 done
 exit "$failed"

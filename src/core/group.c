@@ -261,10 +261,10 @@ void kin_group_leave(kin_group *handle)
 {
     struct kin__runtime *rt = kin__rt;
     struct kin__group *group = kin__group_find(rt, handle);
+    int order = group ? kin__scope_may_close(rt, &group->scope, "group") : KIN_ESTALE;
 
-    if (!group || kin__scope_may_close(rt, &group->scope, "group") == KIN_EDEADLK)
-        return;
-    leave_group(rt, group);
+    if (order == 0 || order == KIN_EORDER)
+        leave_group(rt, group);
 }
 
 /* ------------------------------------------------------------------- looking */

@@ -214,8 +214,8 @@ static void switch_stack(struct kin__runtime *rt, struct kin__stack *from, void 
     __sanitizer_start_switch_fiber(dying ? NULL : &from->fake, to->low, (size_t)(to->top - to->low));
 #endif
 #if defined __SANITIZE_THREAD__
-    if (!to->fiber)
-        to->fiber = __tsan_create_fiber(0);
+    if (!from->fiber)
+        from->fiber = __tsan_get_current_fiber();       /* the thread's own */
     __tsan_switch_to_fiber(to->fiber, 0);
 #endif
     kin__switch(save, load);
@@ -256,6 +256,11 @@ static void *context_of(struct kin__task *task)
     task->stack = kin__stack_get(stacks_of(task));
     if (!task->stack)
         return NULL;
+#if defined __SANITIZE_THREAD__
+    if (task->stack->fiber)
+        __tsan_destroy_fiber(task->stack->fiber);       /* its functions never returned */
+    task->stack->fiber = __tsan_create_fiber(0);
+#endif
 #if defined __SANITIZE_ADDRESS__
     __asan_unpoison_memory_region(task->stack->low + KIN__GUARD,
                                   (size_t)(task->stack->top - task->stack->low - KIN__GUARD));

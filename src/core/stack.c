@@ -50,7 +50,7 @@ struct kin__slab {
 };
 
 enum guard_kind { GUARD_ADVICE, GUARD_PROTECT, GUARD_CANARY };
-static enum guard_kind guard_kind;      /* the weakest that was needed so far */
+static _Atomic enum guard_kind guard_kind;      /* the weakest that was needed so far */
 
 const char *kin__stack_guard_name(void)
 {
@@ -145,12 +145,15 @@ static bool guard_with(enum guard_kind kind, char *low)
     return false;
 }
 
-/* Once a kind of guard has failed, it is not tried again: it would each time. */
+/* Once a kind of guard has failed, it is not tried again: it would each time. All
+ * threads share that knowledge. */
 static void install_guard(struct kin__stack *stack)
 {
-    while (!guard_with(guard_kind, stack->low))
-        guard_kind++;
-    stack->guarded = guard_kind != GUARD_CANARY;
+    enum guard_kind kind = guard_kind;
+
+    while (!guard_with(kind, stack->low))
+        guard_kind = ++kind;
+    stack->guarded = kind != GUARD_CANARY;
 }
 
 bool kin__stack_guard_hit(const struct kin__stack *stack, const void *address)
