@@ -89,25 +89,35 @@ static int begin_page(struct page *page)
     return rc;
 }
 
-/* The page is complete. */
+/* The page is complete. Its path is made room for first: afterwards it is too
+ * late to fail. */
+static int finish_file(struct page *page)
+{
+    struct item *item = page->item;
+    struct store *store = &item->fetch->store;
+    size_t size = strlen(store->path) + 1 + sizeof page->file.name;
+    char *path = malloc(size);
+
+    if (path == NULL)
+        return -ENOMEM;
+    int rc = store_commit(store, &page->file);
+    if (rc < 0) {
+        free(path);
+        return note_store_error(item, &page->file, rc);
+    }
+    snprintf(path, size, "%s/%s", store->path, page->file.name);
+    item->file = path;
+    return 0;
+}
+
 static int finish_page(struct page *page)
 {
     struct item *item = page->item;
-    struct fetch *fetch = item->fetch;
-    int rc;
 
-    if (!stores(fetch)) {
-        rc = body_settle(&fetch->spool, &item->body);
-        return rc < 0 ? note_spool_error(item, rc) : 0;
-    }
-    rc = store_commit(&fetch->store, &page->file);
-    if (rc < 0)
-        return note_store_error(item, &page->file, rc);
-    if (asprintf(&item->file, "%s/%s", fetch->store.path, page->file.name) < 0) {
-        item->file = NULL;
-        return -ENOMEM;
-    }
-    return 0;
+    if (stores(item->fetch))
+        return finish_file(page);
+    int rc = body_settle(&item->fetch->spool, &item->body);
+    return rc < 0 ? note_spool_error(item, rc) : 0;
 }
 
 static int replace_text(char **to, const char *from)

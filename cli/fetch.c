@@ -111,7 +111,8 @@ static int start_item(struct fetch *fetch, struct item *item)
     int rc = kin_cancelled() != NULL ? KIN_ECANCELED : 0;
 
     if (rc == 0)
-        rc = kin_spawn(&fetch->items, item_run, item, .name = item->text);
+        rc = kin_spawn(&fetch->items, item_run, item,
+                       .name = item->unusable ? "not a URL" : item->text);
     if (rc == 0)
         return 0;
     if (rc == -ENOMEM)

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #define INTERVAL KIN_MS(100)
-#define WIPE "\r\033[K"
 
 static bool results_are_shown(const struct fetch *fetch)
 {
@@ -46,7 +45,7 @@ static int write_line(const struct fetch *fetch, struct out *out)
 
     if (fetch->list.total > 0)
         snprintf(total, sizeof total, " of %" PRIu64, fetch->list.total);
-    snprintf(line, sizeof line, WIPE "%" PRIu64 "%s done, %" PRIu64 " running, %" PRIu64
+    snprintf(line, sizeof line, TEXT_WIPE "%" PRIu64 "%s done, %" PRIu64 " running, %" PRIu64
              " lost, %.1f s", ended, total, tally->running, bad,
              (double)(kin_now() - fetch->started_at) / 1e9);
     int rc = out_write(out, line, strlen(line));
@@ -91,6 +90,6 @@ int progress_show(void *arg)
     out_init(&out, STDERR_FILENO);
     int rc = show_changes(fetch, &out);
     if (fetch->options->progress == PROGRESS_AUTO)
-        (void)!write(STDERR_FILENO, WIPE, strlen(WIPE));
+        (void)!write(STDERR_FILENO, TEXT_WIPE, strlen(TEXT_WIPE));
     return rc == KIN_ECANCELED ? rc : 0;       /* nobody has to look */
 }

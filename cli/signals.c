@@ -13,6 +13,7 @@
  * ignored during the run, and a closed standard output is seen as an error.
  */
 #include "signals.h"
+#include "text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -89,8 +90,8 @@ static void show_tree(const struct fetch *fetch)
 {
     const struct tally *tally = &fetch->tally;
 
-    fprintf(stderr, "kin fetch: %" PRIu64 " items read, %" PRIu64 " running, %" PRIu64 " ended\n",
-            fetch->list.next_index, tally->running, tally_ended(tally));
+    fprintf(stderr, "%skin fetch: %" PRIu64 " items read, %" PRIu64 " running, %" PRIu64 " ended\n",
+            isatty(STDERR_FILENO) ? TEXT_WIPE : "", fetch->list.next_index, tally->running, tally_ended(tally));
     kin_dump(stderr);
 }
 

@@ -9,6 +9,7 @@
 #define TEXT_RED "\033[31m"
 #define TEXT_GREEN "\033[32m"
 #define TEXT_YELLOW "\033[33m"
+#define TEXT_WIPE "\r\033[K"         /* the line, as a status line is */
 
 /* The escape sequence where colours are welcome: on a terminal, unless NO_COLOR
  * is set; else "". */

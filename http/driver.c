@@ -38,6 +38,7 @@ struct kin__http_driver {
     struct kin_wait wait;
     int failure;                                /* why curl could not be set up, or 0 */
     bool spawned, parked;
+    bool lull;                                  /* there was nothing to do, and now is not yet */
 };
 
 static const char driver_key;                   /* its address is the key */
@@ -207,6 +208,7 @@ static CURLcode enter(struct kin__http_driver *d, struct kin__http_transfer *t)
 {
     if (curl_multi_add_handle(d->multi, t->easy) != CURLM_OK)
         return CURLE_OUT_OF_MEMORY;
+    d->lull = false;
     t->next_running = d->entered;
     t->link = &d->entered;
     if (d->entered)
@@ -348,6 +350,17 @@ static int park(struct kin__http_driver *d)
     return kin_wait_park(&d->wait);
 }
 
+/* No transfer is left. Those whose transfers have just ended may start the next
+ * ones; only when they have had their turn do the kept connections lose their watches.
+ * True: look again. */
+static bool rest(struct kin__http_driver *d)
+{
+    d->lull = !d->lull;
+    if (!d->lull)
+        kin__http_sockets_rest(&d->sockets);
+    return d->lull;
+}
+
 /* Until there is something to do. KIN_ECANCELED at the end of the run. */
 static int wait_for_work(struct kin__http_driver *d)
 {
@@ -356,8 +369,8 @@ static int wait_for_work(struct kin__http_driver *d)
 
     if (d->first || kin__http_sockets_pending(&d->sockets))
         return kin_yield();
-    if (d->running == 0)
-        kin__http_sockets_rest(&d->sockets);
+    if (d->running == 0 && rest(d))
+        return kin_yield();
     if (d->sockets.due == KIN_FOREVER)
         return park(d);
     limit = kin_scope_open(.deadline = d->sockets.due);

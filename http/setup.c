@@ -40,10 +40,11 @@ struct setup {
 
 static void set_rules(struct setup *s)
 {
+    /* Refused while it has a buffer from last time, which then is of that size. */
+    (void)curl_easy_setopt(s->t->easy, CURLOPT_BUFFERSIZE, (long)KIN__HTTP_BUFFER);
     SET(s, NOSIGNAL, 1L);
     SET(s, QUICK_EXIT, 1L);
     SET(s, CONNECTTIMEOUT, (long)(INT_MAX / 1000));
-    SET(s, BUFFERSIZE, (long)KIN__HTTP_BUFFER);
     SET(s, UPLOAD_BUFFERSIZE, (long)KIN__HTTP_PIECE);
     SET(s, CAPATH, NULL);
     SET(s, PROTOCOLS_STR, "http,https");

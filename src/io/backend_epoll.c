@@ -231,8 +231,10 @@ static void dispatch(struct epoll *epoll, const struct epoll_event *event)
 
 static int wait_coarse(struct epoll *epoll, int64_t timeout)
 {
-    int64_t ms = timeout / KIN_MS(1) + (timeout % KIN_MS(1) != 0);   /* never early */
+    int64_t ms = timeout / KIN_MS(1) + (timeout % KIN_MS(1) != 0);   /* or the rest would spin */
 
+    if (kin__io_fails("epoll_wait", EINTR))
+        return -1;
     return epoll_wait(epoll->fd, epoll->events, BATCH,
                       timeout == KIN_FOREVER ? -1 : ms > INT_MAX ? INT_MAX : (int)ms);
 }

@@ -25,6 +25,7 @@
 #include <liburing.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/uio.h>
 
 enum { SUBMISSIONS = 256, COMPLETIONS = 4096, BATCH = 64 };
 enum place { NOWHERE, UNSENT, SENT, TO_ABORT, ABORTING };
@@ -165,6 +166,13 @@ static struct io_uring_sqe *room(struct uring *u)
     return io_uring_get_sqe(&u->ring);
 }
 
+static void fill_read(struct io_uring_sqe *sqe, const struct kin__op *op)
+{
+    io_uring_prep_read(sqe, op->fd, op->into, (unsigned)op->size, (uint64_t)-1);
+    if (op->fd_kind == KIN__FD_PIPE && kin__io_fails("uring_old_pipe", EAGAIN))
+        sqe->rw_flags = RWF_NOWAIT;     /* what kernels before 6.4 do by themselves */
+}
+
 static void fill(struct io_uring_sqe *sqe, const struct kin__op *op)
 {
     const bool socket = op->fd_kind == KIN__FD_TCP || op->fd_kind == KIN__FD_SOCKET;
@@ -177,7 +185,7 @@ static void fill(struct io_uring_sqe *sqe, const struct kin__op *op)
     else if (op->kind == KIN__OP_READ && socket)
         io_uring_prep_recv(sqe, op->fd, op->into, size, 0);
     else if (op->kind == KIN__OP_READ)
-        io_uring_prep_read(sqe, op->fd, op->into, size, (uint64_t)-1);
+        fill_read(sqe, op);
     else if (socket)
         io_uring_prep_send(sqe, op->fd, op->from, size, MSG_NOSIGNAL);
     else
@@ -239,11 +247,8 @@ static void send_aborts(struct uring *u)
 
 static bool is_direct(const struct kin__op *op)
 {
-    if (op->fd_kind == KIN__FD_STREAM)
-        return true;
-    if (op->fd_kind == KIN__FD_PIPE)
-        return op->kind == KIN__OP_WRITE || kin__io_fails("uring_read_pipe", EAGAIN);
-    return false;
+    return op->fd_kind == KIN__FD_STREAM ||
+           (op->fd_kind == KIN__FD_PIPE && op->kind == KIN__OP_WRITE);
 }
 
 static bool uring_start(struct kin__op *op)

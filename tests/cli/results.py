@@ -145,12 +145,12 @@ def deadline_cancels_what_runs_and_skips_the_rest():
 
 @test
 def deadline_holds_for_a_thousand_stalled_items():
-    with Server() as s:
-        r = fetch("-j", "1000", "-d", "2s", "--json", s.url + "/stall?[1-1000]")
-        equal(r.status, 124)
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as silent:    # never accepts
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        r = fetch("-j", "1000", "-d", "2s", "--json", url + "/[1-1000]")
+        equal((r.status, set(r.outcomes())), (124, {"cancelled"}))
         wall = json.loads(r.out.splitlines()[-1])["summary"]["wall_ms"]
-        equal(set(r.outcomes()), {"cancelled"})
-        at_most(wall, 2000 + 300 * SLOW, "wall_ms")
+        at_most(wall, 2000 + 500 * SLOW, "wall_ms")
 
 
 @test

@@ -60,5 +60,6 @@ void begin_call(kin_group *group, struct call *c, kin_task *task, bool submitted
 void fail_next(const char *site, int error, int n);
 void fail_later(const char *site, int error, int skip, int n);
 int failed_so_far(void);
+int left_to_skip(void);
 
 #endif

@@ -134,6 +134,30 @@ IO_TEST(a_connection_is_accepted_without_memory)
     CHECK_CODE(kin_close(listener), 0);
 }
 
+/* A registration that failed for want of memory is made later, whatever is known. */
+IO_TEST(a_failed_registration_leaves_no_trace)
+{
+    struct call c = { .what = CALL_WAIT, .events = KIN_READABLE };
+    char byte;
+    int fds[2];
+
+    CHECK_INT(pipe2(fds, O_CLOEXEC), 0);
+    c.fd = fds[0];
+    for (int i = 0; i < 3; i++) {
+        kin_group g = kin_group_open();
+
+        if (i == 1)
+            fail_next("epoll_ctl", ENOMEM, 1);
+        begin_call(&g, &c, NULL, true);
+        kin__os_fault = NULL;
+        CHECK_INT(write(fds[1], "x", 1), 1);
+        CHECK_CODE(kin_group_close(&g, 0), 0);
+        CHECK_CODE(c.result, i == 1 && !on_uring() ? -ENOMEM : (int)KIN_READABLE);
+        CHECK_INT(read(fds[0], &byte, 1), 1);
+    }
+    close_both(fds);
+}
+
 /* Any allocation of the set-up fails: an error, and nothing leaks. */
 TEST(a_run_that_cannot_be_set_up_leaves_nothing)
 {
@@ -247,6 +271,25 @@ static int sleep_a_little(void *arg)
     return *(int *)arg;
 }
 
+static int sleep_and_count(void *arg)
+{
+    CHECK_CODE(kin_sleep(KIN_MS(1)), 0);    /* finds out that there is no epoll_pwait2 */
+    fail_later("epoll_wait", 0, 1000, 0);   /* counts, and lets all pass */
+    CHECK_CODE(kin_sleep(KIN_US(4500)), 0);
+    *(int *)arg = 1000 - left_to_skip();
+    return 0;
+}
+
+/* The last part of a millisecond is slept through, not spun away. */
+TEST(without_nanoseconds_nobody_spins)
+{
+    int waits = 0;
+
+    fail_next("epoll_pwait2", ENOSYS, 1);
+    CHECK_CODE(kin_run(sleep_and_count, &waits, .backend = "epoll"), 0);
+    CHECK(waits > 0 && waits < 5);
+}
+
 /* Kernels and filters without epoll_pwait2: milliseconds, but never early. */
 TEST(D4_never_early_without_nanoseconds)
 {
@@ -337,9 +380,10 @@ IO_TEST(a_kernel_that_does_not_wait_on_pipes)
         struct call c = { .what = CALL_READ, .fd = fds[0] };
         kin_group g = kin_group_open();
 
-        fail_next("uring_read_pipe", EAGAIN, 1);
+        fail_next("uring_old_pipe", EAGAIN, 1000);
         begin_call(&g, &c, &task, true);
         CHECK(!c.ended);
+        CHECK_INT(failed_so_far(), on_uring());
         if (i == 0)
             CHECK_INT(kin_write(fds[1], "x", 1), 1);
         else
