@@ -171,11 +171,16 @@ static int attempt_once(struct item *item, struct page *page, kin_http_response 
 static bool is_passing(int rc)
 {
     static const int permanent[] = {
-        KIN_EHTTP(CURLE_UNSUPPORTED_PROTOCOL), KIN_EHTTP(CURLE_URL_MALFORMAT),
-        KIN_EHTTP(CURLE_NOT_BUILT_IN),         KIN_EHTTP(CURLE_TOO_MANY_REDIRECTS),
-        KIN_EHTTP(CURLE_PEER_FAILED_VERIFICATION), KIN_EHTTP(CURLE_SSL_CACERT_BADFILE),
-        KIN_EHTTP(CURLE_OUT_OF_MEMORY),        KIN_EHTTP_HEADERS,
-        KIN_EHTTP_SCHEME,                      KIN_EHTTP_TOO_LARGE,
+        KIN_EHTTP(CURLE_UNSUPPORTED_PROTOCOL),
+        KIN_EHTTP(CURLE_URL_MALFORMAT),
+        KIN_EHTTP(CURLE_NOT_BUILT_IN),
+        KIN_EHTTP(CURLE_OUT_OF_MEMORY),
+        KIN_EHTTP(CURLE_TOO_MANY_REDIRECTS),
+        KIN_EHTTP(CURLE_PEER_FAILED_VERIFICATION),
+        KIN_EHTTP(CURLE_SSL_CACERT_BADFILE),
+        KIN_EHTTP_HEADERS,
+        KIN_EHTTP_SCHEME,
+        KIN_EHTTP_TOO_LARGE,
     };
     static const int busy[] = { 408, 425, 429, 500, 502, 503, 504 };
 

@@ -164,8 +164,9 @@ void demo_introduce(const struct fetch_options *options, FILE *out)
     char limit[32], deadline[32];
 
     fprintf(out,
-            "No URLs were given, so this is a demonstration: %d pages from a small server of its\n"
-            "own, %u at a time, at most %s for each and %s for all. Your turn: kin fetch --help\n\n",
+            "No URLs were given, so this is a demonstration: %d pages from a small server of\n"
+            "its own, %u at a time, at most %s for each, %s for all.\n"
+            "Your turn: kin fetch --help\n\n",
             PAGES, options->jobs, duration_print(options->timeout, limit, sizeof limit),
             duration_print(options->deadline, deadline, sizeof deadline));
 }
@@ -213,7 +214,8 @@ char *demo_report(const struct demo *demo)
         return NULL;
     for (size_t kind = 0; kind < KINDS; kind++)
         report_kind(demo, kind, out);
-    fputs("  one mark a page: . ok, x failed, T timed out, d defaulted, c cancelled, - not started\n",
+    fputs("\n  A mark is a page: . ok, x failed, T timed out, d defaulted, c cancelled,\n"
+          "  - never started.\n",
           out);
     bool failed = ferror(out) != 0;
     if (fclose(out) != 0 || failed) {

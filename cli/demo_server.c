@@ -70,7 +70,9 @@ static int answer(int fd, const char *status, const char *headers, const char *b
 {
     char text[1024];
     int size = snprintf(text, sizeof text,
-                        "HTTP/1.1 %s\r\nContent-Type: text/plain\r\n%sContent-Length: %zu\r\n\r\n%s",
+                        "HTTP/1.1 %s\r\n"
+                        "Content-Type: text/plain\r\n%s"
+                        "Content-Length: %zu\r\n\r\n%s",
                         status, headers, strlen(body), body);
     return kin_write_all(fd, text, (size_t)size, NULL);
 }

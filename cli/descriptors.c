@@ -36,7 +36,8 @@ uint32_t descriptors_jobs(uint32_t wanted, unsigned each)
     uint64_t room = room_for(limit.rlim_cur, each);
     if (room >= wanted)
         return wanted;
-    fprintf(stderr, "kin fetch: the limit of %llu file descriptors leaves room for %llu at a time\n",
+    fprintf(stderr,
+            "kin fetch: the limit of %llu file descriptors leaves room for %llu at a time\n",
             (unsigned long long)limit.rlim_cur, (unsigned long long)room);
     return (uint32_t)room;
 }

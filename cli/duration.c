@@ -18,8 +18,12 @@ static const struct unit {
     const char *name;
     int64_t size;
 } units[] = {
-    { "", SECOND },         { "s", SECOND },         { "ms", SECOND / 1000 },
-    { "us", SECOND / 1000000 }, { "m", 60 * SECOND }, { "h", 3600 * SECOND },
+    { "", SECOND },
+    { "us", SECOND / 1000000 },
+    { "ms", SECOND / 1000 },
+    { "s", SECOND },
+    { "m", 60 * SECOND },
+    { "h", 3600 * SECOND },
 };
 
 static const struct unit *find_unit(const char *name)

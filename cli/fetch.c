@@ -149,6 +149,11 @@ static bool is_stop(int rc)
     return rc == KIN_ECANCELED || rc == KIN_ETIMEDOUT || rc == KIN_EDECIDED;
 }
 
+static const char *source_name(const struct list *list)
+{
+    return list->at < list->count ? list->sources[list->at].text : "the list";
+}
+
 static void report_unstarted(struct fetch *fetch)
 {
     struct item *item;
@@ -178,7 +183,7 @@ static void fetch_items(struct fetch *fetch)
     if (is_stop(rc))
         fetch_note_reason(fetch, kin_cancelled());
     else if (rc < 0)
-        report_fault(fetch, rc, "the list");
+        report_fault(fetch, rc, source_name(&fetch->list));
     kin_scope_close(&fetch->reading, 0);
     kin_group_close(&fetch->items, 0);      /* each failure is in the tally already */
     if (rc < 0)
@@ -220,7 +225,8 @@ static void summarize(const struct fetch *fetch)
 
     if (fetch->output_error != 0)
         return;                 /* about to die of SIGPIPE, as filters do: silently */
-    if (fetch->list.next_index == 0 && fetch->stopped.kind == KIN_BY_NOBODY) {
+    if (fetch->list.next_index == 0 && fetch->stopped.kind == KIN_BY_NOBODY &&
+        fetch->fault == 0) {
         fprintf(stderr, "kin fetch: the list is empty\n");
         return;
     }
@@ -302,6 +308,14 @@ static int root(void *arg)
     return 0;
 }
 
+/* What the runtime has to say of itself is for those who work on it. */
+static void on_report(const char *line, void *arg)
+{
+    (void)arg;
+    if (getenv("KIN_DEBUG") != NULL)
+        fprintf(stderr, "kin: %s\n", line);
+}
+
 static int run_fetch(struct fetch_options *options)
 {
     static struct fetch fetch;          /* its tables are large */
@@ -311,7 +325,7 @@ static int run_fetch(struct fetch_options *options)
     fetch = (struct fetch){ .options = options, .spool = SPOOL_INIT, .store.fd = -1 };
     int rc = signals_open(&signals, &fetch);
     if (rc == 0) {
-        rc = kin_run(root, &run);
+        rc = kin_run(root, &run, .on_report = on_report);
         signals_close(&signals);
     }
     if (rc < 0)

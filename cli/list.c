@@ -200,7 +200,7 @@ static ssize_t fill(struct list *list, int fd)
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (n < 0)
-            return kin_fail(-errno, "%s: %s", list->sources[list->at].text, strerror(errno));
+            return -errno;
         list->end += (size_t)n;
         return n;
     }

@@ -77,7 +77,8 @@ static int read_count(const char *option, const char *value, uint32_t least, uin
 static int read_duration(const char *option, const char *value, int64_t least, int64_t *duration)
 {
     if (!duration_parse(value, duration))
-        return complain(option, value, "not a duration (such as 300ms, 1.5s, 2m, 1h; plain numbers are seconds)");
+        return complain(option, value,
+                        "not a duration (300ms, 1.5s, 2m, 1h; plain numbers are seconds)");
     if (*duration < least)
         return complain(option, value, "must be more than nothing");
     return 0;

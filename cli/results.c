@@ -13,6 +13,8 @@
 #include "results.h"
 #include "fetch.h"
 #include "json.h"
+#include "progress.h"
+#include "text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -178,6 +180,14 @@ static int print_all(struct results *results)
     }
 }
 
+/* Its place on a terminal may be where the status line is. */
+static int print_demo(struct results *results)
+{
+    if (progress_wanted(results->fetch) && isatty(STDERR_FILENO))
+        fputs(TEXT_WIPE, stderr);
+    return print_line(results, demo_report(results->fetch->demo));
+}
+
 int results_print(void *arg)
 {
     struct results *results = arg;
@@ -186,7 +196,7 @@ int results_print(void *arg)
     if (rc == 0 && results->fetch->options->json)
         rc = print_line(results, json_of_summary(results->fetch));
     else if (rc == 0 && results->fetch->demo != NULL)
-        rc = print_line(results, demo_report(results->fetch->demo));
+        rc = print_demo(results);
     if (rc == 0)
         rc = out_flush(&results->out);
     if (rc < 0)

@@ -90,8 +90,10 @@ static void show_tree(const struct fetch *fetch)
 {
     const struct tally *tally = &fetch->tally;
 
-    fprintf(stderr, "%skin fetch: %" PRIu64 " items read, %" PRIu64 " running, %" PRIu64 " ended\n",
-            isatty(STDERR_FILENO) ? TEXT_WIPE : "", fetch->list.next_index, tally->running, tally_ended(tally));
+    if (isatty(STDERR_FILENO))
+        fputs(TEXT_WIPE, stderr);
+    fprintf(stderr, "kin fetch: %" PRIu64 " items read, %" PRIu64 " running, %" PRIu64 " ended\n",
+            fetch->list.next_index, tally->running, tally_ended(tally));
     kin_dump(stderr);
 }
 

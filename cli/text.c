@@ -40,6 +40,16 @@ size_t text_utf8(const char *text, size_t length)
     return size;
 }
 
+/* Neither of the two sets of control characters, U+0000 to 1F and U+007F to 9F. */
+static bool is_visible(const char *text, size_t length)
+{
+    const unsigned char *p = (const unsigned char *)text;
+
+    if (length > 1)
+        return p[0] != 0xc2 || p[1] >= 0xa0;
+    return length == 1 && p[0] >= 0x20 && p[0] != 0x7f;
+}
+
 void text_printable(char *out, size_t size, const char *text, size_t length)
 {
     static const char cut[] = "…";
@@ -47,8 +57,7 @@ void text_printable(char *out, size_t size, const char *text, size_t length)
 
     while (at < length) {
         size_t n = text_utf8(text + at, length - at);
-        bool visible = n > 1 ? (unsigned char)text[at] != 0xc2 || (unsigned char)text[at + 1] >= 0xa0
-                             : n == 1 && (unsigned char)text[at] >= 0x20 && text[at] != 0x7f;
+        bool visible = is_visible(text + at, n);
         size_t needed = visible ? n : 1;
         if (used + needed + sizeof cut > size && used + length - at + 1 > size) {
             memcpy(out + used, cut, sizeof cut);

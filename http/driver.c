@@ -12,8 +12,8 @@
  * - A caller goes on only when curl has let go of its transfer. A transfer that
  *   ends in the same round in which its removal is asked has ended: its result
  *   stands.
- * - At most a batch of sockets is served in a round, so that a thousand of them
- *   do not keep the other tasks waiting.
+ * - A round is bounded, in requests that it begins and in time, so that a thousand
+ *   of them do not keep the other tasks waiting.
  *
  * Descriptors run out before anything else does. Half of them, or all but a few
  * hundred, may become connections; further requests wait inside curl. Where a
@@ -38,7 +38,7 @@ struct kin__http_driver {
     struct kin_wait wait;
     int failure;                                /* why curl could not be set up, or 0 */
     bool spawned, parked;
-    bool lull;                                  /* there was nothing to do, and now is not yet */
+    unsigned lull;                              /* rounds without a transfer */
 };
 
 static const char driver_key;                   /* its address is the key */
@@ -208,7 +208,7 @@ static CURLcode enter(struct kin__http_driver *d, struct kin__http_transfer *t)
 {
     if (curl_multi_add_handle(d->multi, t->easy) != CURLM_OK)
         return CURLE_OUT_OF_MEMORY;
-    d->lull = false;
+    d->lull = 0;
     t->next_running = d->entered;
     t->link = &d->entered;
     if (d->entered)
@@ -293,18 +293,29 @@ static void obey(struct kin__http_driver *d, struct kin__http_transfer *t)
         resume(d, t);
 }
 
-static void take_commands(struct kin__http_driver *d)
+static void take_removals(struct kin__http_driver *d, struct kin__http_transfer *first)
 {
-    struct kin__http_transfer *first = d->first, *next;
-
-    d->first = d->last = NULL;
     for (struct kin__http_transfer *t = first; t; t = t->next)
         if (t->commands & KIN__HTTP_REMOVE)
             finish(d, t, t->cause < 0 ? t->cause : KIN_ECANCELED);
-    for (struct kin__http_transfer *t = first; t; t = next) {
-        next = t->next;
-        obey(d, t);
+}
+
+/* What is left after a batch stays in front. */
+static void take_commands(struct kin__http_driver *d)
+{
+    struct kin__http_transfer *first = d->first, *last = d->last, *next;
+
+    d->first = d->last = NULL;
+    take_removals(d, first);
+    for (int i = 0; first && i < KIN__HTTP_BATCH; i++, first = next) {
+        next = first->next;
+        obey(d, first);
     }
+    if (!first)
+        return;
+    last->next = d->first;
+    d->last = d->first ? d->last : last;
+    d->first = first;
 }
 
 static void collect(struct kin__http_driver *d)
@@ -350,15 +361,15 @@ static int park(struct kin__http_driver *d)
     return kin_wait_park(&d->wait);
 }
 
-/* No transfer is left. Those whose transfers have just ended may start the next
- * ones; only when they have had their turn do the kept connections lose their watches.
+/* No transfer is left. Whoever waited for the last ones may start the next; only
+ * when the others have had a few turns do the kept connections lose their watches.
  * True: look again. */
 static bool rest(struct kin__http_driver *d)
 {
-    d->lull = !d->lull;
-    if (!d->lull)
-        kin__http_sockets_rest(&d->sockets);
-    return d->lull;
+    if (d->lull++ < KIN__HTTP_LULL)
+        return true;
+    kin__http_sockets_rest(&d->sockets);
+    return false;
 }
 
 /* Until there is something to do. KIN_ECANCELED at the end of the run. */
@@ -410,8 +421,9 @@ static int open_curl(struct kin__http_driver *d)
 
 static void close_curl(struct kin__http_driver *d)
 {
-    take_commands(d);
-    assert(d->running == 0 && !d->first);
+    while (d->first)
+        take_commands(d);
+    assert(d->running == 0);
     while (d->idle) {
         struct kin__http_transfer *t = d->idle;
 

@@ -26,6 +26,8 @@ enum {
     KIN__HTTP_PIECE = 64 * 1024,        /* what a streamed body may be ahead of its task */
     KIN__HTTP_BUFFER = 32 * 1024,       /* what curl reads at once */
     KIN__HTTP_IDLE = 64,                /* transfers kept for reuse, with their easy handles */
+    KIN__HTTP_LULL = 4,                 /* turns of the others before kept connections rest */
+    KIN__HTTP_BATCH = 32,               /* commands obeyed in a round */
     KIN__HTTP_ROUND_MS = 5,             /* of serving sockets, then the other tasks get their turn */
     KIN__HTTP_BELIEVED = 1024 * 1024,   /* announced lengths up to here get their room at once */
     KIN__HTTP_MAX_BODY = 64 * 1024 * 1024,

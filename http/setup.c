@@ -15,6 +15,12 @@
  *   sent on every hop.
  * - No Content-Type is made up: curl would call every POST a form.
  *
+ * - A body that goes to a callback goes over HTTP/1.1: a paused stream of HTTP/2 has a
+ *   window of 32 MB, all of which curl would hold in memory.
+ * - Curl (7.88) takes it that all connections to a host can be shared if the last one
+ *   can, and sends HTTP/2 requests into the middle of HTTP/1.1 exchanges. So those that
+ *   must be HTTP/1.1 are kept apart, by the one part of the key to the connection cache
+ *   that is free: the scope of link-local addresses, which others ignore.
  * - curl_easy_reset does not say when it had no memory for all of the defaults: those
  *   that must be right are set by name.
  *
@@ -25,6 +31,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <strings.h>
 
 struct setup {
     struct kin__http_transfer *t;
@@ -50,7 +57,15 @@ static void set_rules(struct setup *s)
     SET(s, PROTOCOLS_STR, "http,https");
     SET(s, REDIR_PROTOCOLS_STR, "http,https");
     SET(s, ACCEPT_ENCODING, s->r->no_compression ? NULL : "");
-    SET(s, HTTP_VERSION, (long)(s->r->http1 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
+}
+
+static void set_version(struct setup *s)
+{
+    bool http1 = s->r->http1 || s->r->sink;
+
+    SET(s, HTTP_VERSION, (long)(http1 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
+    if (http1 && strncasecmp(s->r->url, "https", 5) == 0)
+        SET(s, ADDRESS_SCOPE, 1L);
 }
 
 static void set_callbacks(struct setup *s)
@@ -197,6 +212,7 @@ CURLcode kin__http_setup(struct kin__http_transfer *t)
     struct setup s = { .t = t, .r = t->request, .rc = CURLE_OK };
 
     set_rules(&s);
+    set_version(&s);
     set_callbacks(&s);
     set_target(&s);
     set_trust(&s);

@@ -30,8 +30,8 @@ KIN_API kin_match kin_match_http_client_error(void);
 KIN_API kin_match kin_match_http_server_error(void);
 
 /* A callback that takes a piece of the body, in the caller's task: it may block,
- * and as long as it does the sender is held back. 0, or a negative code, which ends the
- * request with that code. */
+ * and as long as it does the sender is held back (for that, over HTTP/1.1). 0, or a
+ * negative code, which ends the request with that code. */
 typedef int kin_http_sink(void *arg, const void *data, size_t size);
 /* A callback that gives the next piece of the request's body, likewise: the
  * number of bytes written to buffer, 0 at the end, or a negative code. */
@@ -51,7 +51,7 @@ struct kin_http_request {
     void *sink_arg;
     int to_fd;                      /* … a file's descriptor (0: none), or memory */
     size_t max_body;                /* cap, whichever it is; 0: 64 MiB in memory, else none */
-    size_t max_headers;             /* 0: 1 MiB */
+    size_t max_headers;             /* 0: 1 MiB; newer curls stop at 300 KiB by themselves */
     int max_redirects;              /* 0: 10; negative: do not follow */
     const char *proxy;              /* NULL: as the environment says; "": none */
     const char *ca_file;            /* PEM; NULL: the system's */

@@ -27,8 +27,10 @@ const kin_reason kin__reason_deadlock = { .kind = KIN_BY_DEADLOCK, .at = "" };
 static void reach_node(struct kin__runtime *rt, struct kin__scope *scope)
 {
     scope->flags |= KIN__REACHED;
-    if (scope->kind == KIN__GROUP)
+    if (scope->kind == KIN__GROUP) {
+        kin__group_of(scope)->open_to = NULL;
         kin__group_refuse_spawners(kin__group_of(scope));
+    }
     if (scope->owner->scope == scope)
         kin__wait_abort(rt, scope->owner);
 }

@@ -113,6 +113,7 @@ struct kin__group {
     int64_t shield, grace;
     kin_reason reason;              /* storage for scope.reason */
     /* groups only, from here */
+    struct kin__task *open_to;      /* who may spawn without being checked, or NULL */
     struct kin_wait *closer;        /* waits until ended is accepted */
     uint64_t accepted, ended;       /* tasks */
     uint64_t running;               /* those that hold a slot, where there is a limit */
@@ -134,15 +135,15 @@ enum kin__trait {
     KIN__SKIP_CANCELLED = 1 << 2,
     KIN__COPIED = 1 << 3,           /* arg is the task's own */
     KIN__SLOT = 1 << 4,             /* counts in its group's running */
-    KIN__BORROWED = 1 << 5          /* runs on another task's stack: must not park */
+    KIN__DECIDES = 1 << 5,          /* its success decides its group */
+    KIN__BORROWED = 1 << 6          /* runs on another task's stack: must not park */
 };
 
 /* A free record is a constructed one (task.c): what most tasks never touch keeps its
  * resting value, so that spawn need not write it. Spawning and ending a task that
- * never parks takes two cache lines, the first and the third. */
+ * never parks takes two cache lines, the first two. */
 struct kin__task {
-    struct kin__scope base;         /* base.parent is its group; base.timer its own limit */
-    int (*fn)(void *arg) __attribute__((aligned(64)));
+    int (*fn)(void *arg);
     void *arg;
     struct kin__task *next;         /* in the run queue, or held */
     kin_task *record;               /* the caller's */
@@ -152,6 +153,7 @@ struct kin__task {
     int32_t index;
     uint8_t traits;                 /* enum kin__trait; most tasks have none */
     bool abort_asked;
+    struct kin__scope base;         /* base.parent is its group; base.timer its own limit */
     struct kin__scope *scope;       /* innermost open */
     struct kin_wait *wait;          /* what it is parked on */
     int64_t timeout;                /* where limited; armed at the first step */
@@ -342,9 +344,8 @@ int kin__spawn(struct kin__runtime *rt, struct kin__group *group,
 
 /* group.c */
 struct kin__group *kin__group_new(struct kin__runtime *rt, const struct kin_group_options *options);
-/* What a group does about a task's end beyond counting it: see kin__group_detach. */
-void kin__group_heed(struct kin__runtime *rt, struct kin__group *group, struct kin__task *task,
-                     kin_status status);
+void kin__group_count(struct kin__group *group, kin_status status);
+void kin__group_decide(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by);
 void kin__group_fail(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by,
                      int code, kin_error *error);
 void kin__group_join(struct kin__runtime *rt, struct kin__group *group);
@@ -417,7 +418,8 @@ struct kin__pool *kin__pool_new(size_t size, void (*construct)(void *record));
 void *kin__pool_grow(struct kin__pool *pool);
 void kin__pool_destroy(struct kin__pool *pool);
 
-/* Constructed when its slab was made; later, as it was given back. */
+/* Constructed when its slab was made; later, as it was given back. The next one is
+ * fetched ahead, or each get would wait for the link in a record out of the cache. */
 static inline void *kin__pool_get(struct kin__pool *pool)
 {
     void **record = pool->free;
@@ -425,6 +427,7 @@ static inline void *kin__pool_get(struct kin__pool *pool)
     if (kin__unlikely(!record))
         return kin__pool_grow(pool);
     pool->free = *record;
+    __builtin_prefetch(pool->free, 1);
     return record;
 }
 

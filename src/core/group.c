@@ -18,7 +18,11 @@
 
 static void group_init(struct kin__group *group, const struct kin_group_options *options)
 {
+    bool plain = !options->limit && options->policy != KIN_ANY &&
+                 !(group->scope.flags & KIN__REACHED);
+
     group->grace = options->grace;
+    group->open_to = plain ? group->scope.owner : NULL;
     group->closer = NULL;
     group->accepted = group->ended = group->running = 0;
     group->limit = options->limit;
@@ -132,7 +136,7 @@ void kin__group_fail(struct kin__runtime *rt, struct kin__group *group, struct k
         kin__cancel_because(rt, group, KIN_BY_SIBLING, by, by->base.at, kin_code_text(code));
 }
 
-static void decide(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by)
+void kin__group_decide(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by)
 {
     if (group->scope.flags & KIN__DECIDED)
         return;
@@ -141,20 +145,12 @@ static void decide(struct kin__runtime *rt, struct kin__group *group, struct kin
 }
 
 /* Successes are what is left when the others are taken off: see kin_group_count. */
-static void count(struct kin_group_counts *counts, kin_status status)
+void kin__group_count(struct kin__group *group, kin_status status)
 {
-    counts->failed += status == KIN_FAILED;
-    counts->timed_out += status == KIN_TIMED_OUT;
-    counts->cancelled += status == KIN_CANCELLED;
-    counts->skipped += status == KIN_SKIPPED;
-}
-
-kin__cold void kin__group_heed(struct kin__runtime *rt, struct kin__group *group,
-                               struct kin__task *task, kin_status status)
-{
-    count(&group->counts, status);
-    if (status == KIN_OK && group->policy == KIN_ANY)
-        decide(rt, group, task);
+    group->counts.failed += status == KIN_FAILED;
+    group->counts.timed_out += status == KIN_TIMED_OUT;
+    group->counts.cancelled += status == KIN_CANCELLED;
+    group->counts.skipped += status == KIN_SKIPPED;
 }
 
 /* ------------------------------------------------------------------- closing */

@@ -16,7 +16,9 @@
 
 struct kin__task *kin__task_find(const kin_task *handle)
 {
-    return kin__find(kin__rt, handle->state, handle->id);
+    struct kin__task *task = handle->state;
+
+    return task && kin__find(kin__rt, &task->base, handle->id) ? task : NULL;
 }
 
 void kin__task_label(const struct kin__task *task, char *text, size_t size)
@@ -148,7 +150,8 @@ static bool copy_argument(struct kin__task *task, const struct kin_spawn_options
 }
 
 /* What only some tasks have. */
-static kin__cold bool init_traits(struct kin__task *task, const struct kin_spawn_options *options)
+static bool init_traits(struct kin__task *task, const struct kin__group *group,
+                        const struct kin_spawn_options *options)
 {
     if (options->timeout > 0) {
         task->timeout = options->timeout;
@@ -158,18 +161,9 @@ static kin__cold bool init_traits(struct kin__task *task, const struct kin_spawn
         task->traits |= KIN__OPTIONAL;
     if (options->skip_cancelled)
         task->traits |= KIN__SKIP_CANCELLED;
+    if (group->policy == KIN_ANY)
+        task->traits |= KIN__DECIDES;
     return options->copy == 0 || copy_argument(task, options);
-}
-
-static void task_free(struct kin__runtime *rt, struct kin__task *task)
-{
-    task->base.id = 0;
-    task->sp = NULL;
-    if (kin__unlikely(task->base.flags)) {
-        task->base.flags = 0;
-        task->base.reason = NULL;
-    }
-    kin__pool_put(rt->tasks, task);
 }
 
 static void init_record(kin_task *record, struct kin__task *task)
@@ -183,7 +177,8 @@ static void init_record(kin_task *record, struct kin__task *task)
 }
 
 /* Writes what differs from a constructed record. */
-static struct kin__task *task_new(struct kin__runtime *rt, const struct kin_spawn_options *options)
+static inline struct kin__task *task_new(struct kin__runtime *rt,
+                                         const struct kin_spawn_options *options)
 {
     struct kin__task *task = kin__pool_get(rt->tasks);
 
@@ -196,26 +191,29 @@ static struct kin__task *task_new(struct kin__runtime *rt, const struct kin_spaw
     task->arg = options->arg;
     task->record = options->task;
     task->index = options->index;
-    if (kin__unlikely(options->timeout || options->copy || options->optional) &&
-        kin__unlikely(!init_traits(task, options))) {
-        task_free(rt, task);
-        return NULL;
-    }
     if (options->task)
         init_record(options->task, task);
     return task;
 }
 
-int kin__spawn(struct kin__runtime *rt, struct kin__group *group,
-               const struct kin_spawn_options *options)
+static void task_free(struct kin__runtime *rt, struct kin__task *task)
+{
+    task->base.id = 0;
+    task->sp = NULL;
+    kin__pool_put(rt->tasks, task);
+}
+
+static struct kin__task *task_new_special(struct kin__runtime *rt, const struct kin__group *group,
+                                          const struct kin_spawn_options *options)
 {
     struct kin__task *task = task_new(rt, options);
 
-    if (kin__unlikely(!task))
-        return refuse(rt, group, options, -ENOMEM);
-    kin__group_attach(group, task);
-    kin__fresh(rt, task);
-    return 0;
+    if (task && !init_traits(task, group, options)) {
+        task->traits = 0;
+        task_free(rt, task);
+        return NULL;
+    }
+    return task;
 }
 
 /* A group with a limit. Waiting for room, the world may change. */
@@ -233,7 +231,7 @@ static int spawn_limited(struct kin__runtime *rt, const struct kin_spawn_options
     }
     code = refusal(rt, group, options);
     code = code < 0 ? code : room;
-    task = code < 0 ? NULL : task_new(rt, options);
+    task = code < 0 ? NULL : task_new_special(rt, group, options);
     if (!task) {
         if (slot)
             kin__group_give_slot(rt, group);
@@ -264,8 +262,20 @@ static int spawn_nowhere(const struct kin_spawn_options *options)
     return code;
 }
 
+int kin__spawn(struct kin__runtime *rt, struct kin__group *group,
+               const struct kin_spawn_options *options)
+{
+    struct kin__task *task = task_new_special(rt, group, options);
+
+    if (!task)
+        return refuse(rt, group, options, -ENOMEM);
+    kin__group_attach(group, task);
+    kin__fresh(rt, task);
+    return 0;
+}
+
 static kin__cold int spawn_checked(struct kin__runtime *rt, struct kin__group *group,
-                         const struct kin_spawn_options *options)
+                                   const struct kin_spawn_options *options)
 {
     int code;
 
@@ -277,23 +287,27 @@ static kin__cold int spawn_checked(struct kin__runtime *rt, struct kin__group *g
     return group->limit ? spawn_limited(rt, options) : kin__spawn(rt, group, options);
 }
 
-/* Is there nothing to check? A body spawning into its own group, without a limit. */
-static bool is_plain(const struct kin__runtime *rt, const struct kin__group *group,
-                     const struct kin_spawn_options *options)
+static bool is_plain(const struct kin_spawn_options *options)
 {
-    return group && !(group->scope.flags & (KIN__REACHED | KIN__DECIDED)) && !group->limit &&
-           group->scope.owner == rt->current && options->timeout >= 0 && options->fn &&
+    return options->fn && !options->timeout && !options->copy && !options->optional &&
            !options->skip_cancelled;
 }
 
+/* The usual case is a body that spawns into its own group, which has no limit. */
 int kin_spawn_with(const struct kin_spawn_options *options)
 {
     struct kin__runtime *rt = kin__rt;
     struct kin__group *group = kin__group_find(rt, options->group);
+    struct kin__task *task;
 
-    if (kin__likely(is_plain(rt, group, options)))
-        return kin__spawn(rt, group, options);
-    return spawn_checked(rt, group, options);
+    if (kin__unlikely(!group || group->open_to != rt->current || !is_plain(options)))
+        return spawn_checked(rt, group, options);
+    task = task_new(rt, options);
+    if (kin__unlikely(!task))
+        return refuse(rt, group, options, -ENOMEM);
+    kin__group_attach(group, task);
+    kin__fresh(rt, task);
+    return 0;
 }
 
 /* --------------------------------------------------------------------- ending */
@@ -315,73 +329,48 @@ static kin_status classify(struct kin__task *task, int *code)
     return KIN_TIMED_OUT;
 }
 
-static kin__cold void write_cancellation(struct kin__task *task)
+static void write_outcome(struct kin__task *task, kin_status status, int code)
 {
     kin_task *record = task->record;
     uint16_t flags = task->base.flags;
 
+    record->status = status;
+    record->code = code;
+    if (!(flags & KIN__REACHED))
+        return;
     record->timed_out = (flags & KIN__EXPIRED) && (flags & KIN__TOLD);
     record->cancelled = true;
     kin__reason_for(task, &record->reason);
 }
 
-static void write_outcome(struct kin__task *task, kin_status status, int code)
+/* Tells the group: a failure, a success that decides, a number. */
+static void tell_group(struct kin__runtime *rt, struct kin__task *task, kin_status status, int code)
 {
-    task->record->status = status;
-    task->record->code = code;
-    if (kin__unlikely(task->base.flags & KIN__REACHED))
-        write_cancellation(task);
-}
-
-static kin__cold kin_status end_badly(struct kin__runtime *rt, struct kin__task *task, int *code)
-{
-    kin_status status = classify(task, code);
     struct kin__group *group = kin__group_of(task->base.parent);
 
-    if (task->record)
-        write_outcome(task, status, *code);
+    kin__group_count(group, status);
     if (status == KIN_FAILED || (status == KIN_TIMED_OUT && !(task->traits & KIN__OPTIONAL)))
-        kin__group_fail(rt, group, task, *code, kin__error_take(rt, task, *code));
-    return status;
+        kin__group_fail(rt, group, task, code, kin__error_take(rt, task, code));
+    else if (status == KIN_OK && (task->traits & KIN__DECIDES))
+        kin__group_decide(rt, group, task);
 }
 
-static kin__cold void end_traits(struct kin__runtime *rt, struct kin__group *group,
-                                 struct kin__task *task)
+/* Puts back what a plain task does not have, so that the record is a constructed one. */
+static void end_traits(struct kin__runtime *rt, struct kin__task *task)
 {
+    kin__error_drop(rt, task);
     if (task->traits & KIN__LIMITED)
         kin__timer_disarm(rt, &task->base.timer);
     if (task->traits & KIN__COPIED)
         kin__os_free(task->arg);
     if (task->traits & KIN__SLOT)
-        kin__group_give_slot(rt, group);
+        kin__group_give_slot(rt, kin__group_of(task->base.parent));
     task->traits = 0;
+    task->base.flags = 0;
+    task->base.reason = NULL;
 }
 
-/* Its failure, if it was one, has been told to the group already. */
-static void end(struct kin__runtime *rt, struct kin__task *task, kin_status status)
-{
-    struct kin__group *group = kin__group_of(task->base.parent);
-
-    if (kin__unlikely(task->error != NULL))
-        kin__error_drop(rt, task);
-    kin__scope_unlink(&task->base);
-    if (kin__unlikely(status != KIN_OK || group->policy == KIN_ANY))
-        kin__group_heed(rt, group, task, status);
-    if (kin__unlikely(task->traits))
-        end_traits(rt, group, task);
-    task_free(rt, task);
-    if (++group->ended == group->accepted && group->closer)
-        kin_wait_wake(group->closer, 0);
-}
-
-static void end_unrun(struct kin__runtime *rt, struct kin__task *task, kin_status status, int code)
-{
-    if (task->record)
-        write_outcome(task, status, code);
-    end(rt, task, status);
-}
-
-static kin__cold void leave_open(struct kin__runtime *rt, struct kin__task *task)
+static void leave_open(struct kin__runtime *rt, struct kin__task *task)
 {
     char label[128];
 
@@ -391,11 +380,47 @@ static kin__cold void leave_open(struct kin__runtime *rt, struct kin__task *task
     kin__leave_inner(rt, &task->base);
 }
 
+static kin__cold void end_special(struct kin__runtime *rt, struct kin__task *task,
+                                  kin_status status, int code)
+{
+    if (task->record)
+        write_outcome(task, status, code);
+    tell_group(rt, task, status, code);
+    end_traits(rt, task);
+}
+
+static kin__cold void end_checked(struct kin__runtime *rt, struct kin__task *task, int code)
+{
+    kin_status status = KIN_OK;
+
+    if (task->base.first)
+        leave_open(rt, task);
+    if (code < 0)
+        status = classify(task, &code);
+    end_special(rt, task, status, code);
+}
+
+static bool ends_plainly(const struct kin__task *task, int code)
+{
+    return code >= 0 && !task->traits && !task->base.flags && !task->base.first && !task->error;
+}
+
+static void leave_group(struct kin__runtime *rt, struct kin__task *task)
+{
+    struct kin__group *group = kin__group_of(task->base.parent);
+
+    kin__scope_unlink(&task->base);
+    task_free(rt, task);
+    if (++group->ended == group->accepted && group->closer)
+        kin_wait_wake(group->closer, 0);
+}
+
 /* Before the first step: false if it is not to be run at all. */
 static kin__cold bool begin(struct kin__runtime *rt, struct kin__task *task)
 {
     if ((task->traits & KIN__SKIP_CANCELLED) && (task->base.flags & KIN__REACHED)) {
-        end_unrun(rt, task, KIN_SKIPPED, KIN_ECANCELED);
+        end_special(rt, task, KIN_SKIPPED, KIN_ECANCELED);
+        leave_group(rt, task);
         return false;
     }
     if (task->traits & KIN__LIMITED)
@@ -406,19 +431,18 @@ static kin__cold bool begin(struct kin__runtime *rt, struct kin__task *task)
 /* Runs the task from its first step to its end, with all its parking between. */
 void kin__task_run(struct kin__runtime *rt, struct kin__task *task)
 {
-    kin_status status = KIN_OK;
     int code;
 
     if (kin__unlikely(task->traits) && !begin(rt, task))
         return;
     code = task->fn(task->arg);
-    if (kin__unlikely(task->base.first != NULL))
-        leave_open(rt, task);
-    if (kin__unlikely(code < 0))
-        status = end_badly(rt, task, &code);
-    else if (task->record)
-        write_outcome(task, status, code);
-    end(rt, task, status);
+    if (kin__unlikely(!ends_plainly(task, code))) {
+        end_checked(rt, task, code);
+    } else if (task->record) {
+        task->record->status = KIN_OK;
+        task->record->code = code;
+    }
+    leave_group(rt, task);
 }
 
 /* It was accepted, so it must run; but there is no memory for a stack, and nobody

@@ -201,6 +201,9 @@ def bad_lists():
         usage("-", input="", says="the list is empty")
         usage("-", "-", input="", says="only be read once")
         usage("-", stdin=None, preexec_fn=lambda: os.close(0), says="standard input is closed")
+        r = fetch("-f", "/proc/self/mem")
+        equal(r.status, 125)
+        contains(r.err, "/proc/self/mem: Input/output error")
         if os.getuid() != 0:
             os.chmod(write(d + "/secret", "http://h/"), 0)
             usage("-f", d + "/secret", says="Permission denied")

@@ -230,6 +230,13 @@ def progress_for_people():
 
 
 @test
+def the_demonstration_on_a_terminal():
+    _, seen = on_terminal(stdout=None)
+    seen = seen.replace("\r\n", "\n")
+    contains(seen, "of 100 done", "\r\x1b[K  fast ", "\n  slow ", "\r\x1b[Kkin: 100 items in")
+
+
+@test
 def colours_are_for_terminals():
     with Server() as s:
         contains(on_terminal(s.url + "/status/404")[1], "\x1b[31m")

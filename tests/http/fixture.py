@@ -56,6 +56,7 @@ http {{
             return 200 "$request_method|$server_protocol|$http_accept_encoding|$http_user_agent";
         }}
         location /echo {{ proxy_pass http://127.0.0.1:{hostile}; proxy_http_version 1.1; }}
+        location /slow/ {{ proxy_pass http://127.0.0.1:{hostile}/later/; }}
         location /connection {{ return 200 "$connection"; }}
     }}
 }}

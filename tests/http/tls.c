@@ -69,13 +69,14 @@ HTTP_TEST(http2_by_alpn)
 struct page {
     const char *address;
     size_t size;
+    bool http1;
 };
 
 static int get_page(void *arg)
 {
     struct page *p = arg;
     kin_http_response r;
-    int rc = kin_http(&r, .url = p->address, .ca_file = file("ca.pem"));
+    int rc = kin_http(&r, .url = p->address, .ca_file = file("ca.pem"), .http1 = p->http1);
 
     p->size = r.body_size;
     kin_http_response_free(&r);
@@ -95,6 +96,28 @@ HTTP_TEST(http2_many_at_once)
     CHECK_CODE(kin_group_close(&g, 0), 0);
     for (size_t i = 0; i < 200; i++)
         CHECK_INT(pages[i].size, 21 * 5000);
+}
+
+/* Curl 7.88 would send the HTTP/2 requests over the busy connections of the others. */
+HTTP_TEST(trap_http1_and_http2_to_one_host)
+{
+    struct page slow[3];
+    kin_group g = kin_group_open();
+    kin_http_response r;
+
+    for (int i = 0; i < 3; i++) {
+        slow[i] = (struct page){ url("HTTPS", "/slow/1000"), 0, .http1 = true };
+        CHECK_CODE(kin_spawn(&g, get_page, &slow[i]), 0);
+    }
+    CHECK_CODE(kin_sleep(KIN_MS(200)), 0);
+    for (int i = 0; i < 5; i++) {
+        CHECK_CODE(kin_http(&r, .url = url("HTTPS", "/seen"), .ca_file = file("ca.pem")), 0);
+        CHECK_HAS(r.body, "GET|HTTP/2.0|");
+        kin_http_response_free(&r);
+    }
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(slow[i].size, 4);
 }
 
 /* The CA bundle is parsed once: it can be gone by the second connection. */

@@ -249,8 +249,8 @@ IO_TEST(the_owner_may_close_first)
 
 IO_TEST(closing_ends_the_watch)
 {
-    struct seen seen;
-    int fds[2];
+    struct seen seen, next;
+    int fds[2], more[2];
 
     CHECK_CODE(kin_pipe(fds), 0);
     begin(&seen, fds[0], KIN_READABLE);
@@ -261,7 +261,13 @@ IO_TEST(closing_ends_the_watch)
     seen.calls = 0;
     let_pass();
     CHECK_INT(seen.calls, 0);
-    kin_watch_stop(&seen.watch);
+    pair(more);
+    CHECK_INT(more[0], fds[0]);
+    begin(&next, more[0], KIN_WRITABLE);
+    kin_watch_stop(&seen.watch);            /* nothing to stop any more */
+    await_call(&next);
+    kin_watch_stop(&next.watch);
+    close_both(more);
 }
 
 IO_TEST(a_watch_and_waiters_share_a_descriptor)
@@ -396,4 +402,39 @@ TEST(a_watch_left_behind_ends_with_the_run)
     CHECK_CODE(kin_run(leave_watch, &seen), 0);
     CHECK(seen.calls > 0);
     close_both(fds);
+}
+
+static int wait_in_vain(void *arg)
+{
+    struct call c = { .what = CALL_READ };
+    kin_group g = kin_group_open();
+    kin_event never = { 0 };
+    struct seen seen;
+    kin_task task;
+    int fds[2];
+
+    (void)arg;
+    CHECK_CODE(kin_pipe(fds), 0);
+    c.fd = fds[0];
+    begin_call(&g, &c, &task, true);
+    CHECK_CODE(kin_cancel(&task, NULL), 0);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    begin(&seen, fds[0], KIN_READABLE);
+    let_pass();
+    kin_watch_stop(&seen.watch);
+    close_both(fds);
+    return kin_event_wait(&never);
+}
+
+static void ignore_report(const char *line, void *arg)
+{
+    (void)line;
+    (void)arg;
+}
+
+/* What is over does not count as something that may still happen: the run finds
+ * that nobody will ever wake the task, and does not wait for ever. */
+TEST(Q3_what_is_over_is_not_waited_for)
+{
+    CHECK_CODE(kin_run(wait_in_vain, NULL, .on_report = ignore_report), KIN_ECANCELED);
 }
