@@ -92,8 +92,11 @@ static bool read_range(struct glob_part *part, const char *p, const char *end)
             return false;
         part->width = *start == '0' ? digits : 1;
     }
-    if (*p == ':' && (p++, read_number(&p, &step) == 0))
-        return false;
+    if (*p == ':') {
+        p++;
+        if (read_number(&p, &step) == 0)
+            return false;
+    }
     if (p != end || last < part->first || step == 0)
         return false;
     part->step = step;

@@ -67,25 +67,23 @@ void item_free(struct item *item)
     free(item);
 }
 
-/* "by the deadline", "because http://… failed": for people. */
-static void describe_reason(struct item *item, const char *what)
+/* Why an item was cancelled, or not started: for people. */
+static void describe_reason(struct item *item)
 {
+    static const char *const words[] = {
+        [KIN_BY_DEADLINE] = "the deadline passed",
+        [KIN_BY_SIBLING] = "another item failed",
+        [KIN_BY_DECISION] = "another item was first",
+    };
     const kin_reason *reason = &item->reason;
-    const char *message = reason->message;
+    bool known = (size_t)reason->kind < sizeof words / sizeof words[0] &&
+                 words[reason->kind] != NULL;
 
-    if (message[0] != '\0')
-        snprintf(item->message, sizeof item->message, "%s: %s", what, message);
-    else if (reason->kind == KIN_BY_DEADLINE)
-        snprintf(item->message, sizeof item->message, "%s: the deadline passed", what);
-    else if (reason->kind == KIN_BY_SIBLING)
-        snprintf(item->message, sizeof item->message, "%s: another item failed", what);
-    else if (reason->kind == KIN_BY_DECISION)
-        snprintf(item->message, sizeof item->message, "%s: another item was first", what);
-    else
-        snprintf(item->message, sizeof item->message, "%s", what);
+    snprintf(item->message, sizeof item->message, "%s",
+             known ? words[reason->kind] : reason->message);
 }
 
-static void end_cancelled(struct item *item, enum outcome outcome, const char *what)
+static void end_cancelled(struct item *item, enum outcome outcome)
 {
     struct fetch *fetch = item->fetch;
 
@@ -93,12 +91,12 @@ static void end_cancelled(struct item *item, enum outcome outcome, const char *w
     item->reason = fetch->stopped;
     item->outcome = outcome;
     item->code = KIN_ECANCELED;
-    describe_reason(item, what);
+    describe_reason(item);
 }
 
 void item_skip(struct item *item)
 {
-    end_cancelled(item, OUTCOME_SKIPPED, "never started");
+    end_cancelled(item, OUTCOME_SKIPPED);
     item->ended_at = kin_now();
 }
 
@@ -132,7 +130,7 @@ static void end_item(struct item *item, int rc)
     else if (rc == KIN_ETIMEDOUT)
         end_timed_out(item);
     else if (rc == KIN_ECANCELED && kin_cancelled() != NULL)
-        end_cancelled(item, OUTCOME_CANCELLED, "cancelled");
+        end_cancelled(item, OUTCOME_CANCELLED);
     else {
         item->outcome = OUTCOME_FAILED;
         item->code = rc;

@@ -16,6 +16,7 @@
  * a line is one URL, whatever brackets it contains.
  */
 #include "list.h"
+#include "text.h"
 #include "url.h"
 
 #include <assert.h>
@@ -31,7 +32,10 @@
 
 static int refuse(const char *what, const char *why)
 {
-    fprintf(stderr, "kin fetch: %.200s: %s\n", what, why);
+    char shown[200];
+
+    text_printable(shown, sizeof shown, what, strlen(what));
+    fprintf(stderr, "kin fetch: %s: %s\n", shown, why);
     return -EXIT_USAGE;
 }
 
@@ -119,8 +123,10 @@ int list_open(struct list *list, struct fetch *fetch, const struct fetch_options
                            .fresh = true };
     list->fds = malloc((list->count + 1) * sizeof *list->fds);
     list->buffer = malloc(LINE_MOST);
-    if (list->fds == NULL || list->buffer == NULL)
-        return list->count = 0, out_of_memory();
+    if (list->fds == NULL || list->buffer == NULL) {
+        list->count = 0;                /* so that close looks at no fds */
+        return out_of_memory();
+    }
     for (size_t i = 0; i < list->count; i++)
         list->fds[i] = -1;
     for (; list->at < list->count; list->at++) {
@@ -154,8 +160,10 @@ static int give(struct list *list, char *text, size_t length, struct item **item
     if (*item == NULL)
         return -ENOMEM;
     int rc = url_check(text, length, (*item)->message, sizeof(*item)->message);
-    if (rc == -ENOMEM)
-        return item_free(*item), rc;
+    if (rc == -ENOMEM) {
+        item_free(*item);
+        return rc;
+    }
     (*item)->unusable = rc < 0;
     list->next_index++;
     return 1;
@@ -214,12 +222,14 @@ static bool is_space(char c)
 /* Makes an item of a line, unless there is nothing in it: 1, 0, or -ENOMEM. */
 static int use_line(struct list *list, const char *line, size_t length, struct item **item)
 {
-    if (list->fresh && length >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0)
-        line += 3, length -= 3;
+    if (list->fresh && length >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) {
+        line += 3;
+        length -= 3;
+    }
     list->fresh = false;
     for (; length > 0 && is_space(*line); line++)
         length--;
-    for (; length > 0 && is_space(line[length - 1]);)
+    while (length > 0 && is_space(line[length - 1]))
         length--;
     if (length == 0 || *line == '#')
         return 0;

@@ -13,6 +13,7 @@
 #include "options.h"
 #include "duration.h"
 #include "readfile.h"
+#include "text.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -47,7 +48,10 @@ struct row {
 
 static int complain(const char *option, const char *value, const char *why)
 {
-    fprintf(stderr, "kin fetch: %s %s: %s\n", option, value, why);
+    char shown[200];
+
+    text_printable(shown, sizeof shown, value, strlen(value));
+    fprintf(stderr, "kin fetch: %s %s: %s\n", option, shown, why);
     return -EXIT_USAGE;
 }
 
@@ -124,12 +128,8 @@ static int set_first(struct fetch_options *o, const char *value)
     return 0;
 }
 
-static int set_on_timeout(struct fetch_options *o, const char *value)
+static int set_default_text(struct fetch_options *o, const char *value)
 {
-    if (strcmp(value, "fail") == 0)
-        return o->on_timeout = ON_TIMEOUT_FAIL, 0;
-    if (strcmp(value, "skip") == 0)
-        return o->on_timeout = ON_TIMEOUT_SKIP, 0;
     o->on_timeout = ON_TIMEOUT_TEXT;
     free(o->text);
     o->text = NULL;
@@ -138,9 +138,22 @@ static int set_on_timeout(struct fetch_options *o, const char *value)
         return rc < 0 ? complain("--on-timeout", value, strerror(-rc)) : 0;
     }
     int size = asprintf(&o->text, "%s\n", value);      /* a text is a line */
-    if (size < 0)
-        return o->text = NULL, out_of_memory();
+    if (size < 0) {
+        o->text = NULL;
+        return out_of_memory();
+    }
     o->text_size = (size_t)size;
+    return 0;
+}
+
+static int set_on_timeout(struct fetch_options *o, const char *value)
+{
+    if (strcmp(value, "fail") == 0)
+        o->on_timeout = ON_TIMEOUT_FAIL;
+    else if (strcmp(value, "skip") == 0)
+        o->on_timeout = ON_TIMEOUT_SKIP;
+    else
+        return set_default_text(o, value);
     return 0;
 }
 
@@ -188,8 +201,10 @@ static int set_progress(struct fetch_options *o, const char *value)
     static const char *const names[] = { "auto", "never", "json" };
 
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(value, names[i]) == 0)
-            return o->progress = (enum progress)i, 0;
+        if (strcmp(value, names[i]) == 0) {
+            o->progress = (enum progress)i;
+            return 0;
+        }
     return complain("--progress", value, "not one of auto, never, json");
 }
 

@@ -53,7 +53,8 @@ struct fetch_options {
  * -EXIT_OWN_FAULT. The strings are the caller's argv. */
 int fetch_options_parse(struct fetch_options *options, int argc, char **argv);
 void fetch_options_free(struct fetch_options *options);
-bool fetch_options_given(const struct fetch_options *options, char letter_or_id);
+/* Whether the option of that letter was there. */
+bool fetch_options_given(const struct fetch_options *options, char letter);
 
 void fetch_help(FILE *out);
 /* A script for bash that completes the options of kin fetch. */

@@ -17,9 +17,9 @@
  *
  * Descriptors run out before anything else does. Half of them, or all but a few
  * hundred, may become connections; further requests wait inside curl. Where a
- * socket is refused even so, the request is not failed but tried again, and the
- * bound lowered to what could be opened: curl then closes an idle connection or
- * waits for one. It fails only when no connection of ours is there to wait for.
+ * socket is refused even so, the request is not failed but tried again when another
+ * one has ended, and the bound lowered to what could be opened: curl then closes an
+ * idle connection or waits for one. It fails only when none of ours is left to close.
  */
 #include "http.h"
 
@@ -35,6 +35,8 @@ struct kin__http_driver {
     unsigned idle_count;
     struct kin__http_transfer *entered;         /* transfers that curl has, */
     long running, peak;                         /* … how many, and had at most */
+    struct kin__http_transfer *starving;        /* those that were refused a socket … */
+    long starved_at;                            /* … when so many others ran */
     struct kin_wait wait;
     int failure;                                /* why curl could not be set up, or 0 */
     bool spawned, parked;
@@ -43,47 +45,14 @@ struct kin__http_driver {
 
 static const char driver_key;                   /* its address is the key */
 
-/* --------------------------------------------------------------- transfers */
-
-static void free_bytes(struct kin__http_bytes *bytes)
-{
-    free(bytes->data);
-    *bytes = (struct kin__http_bytes){ 0 };
-}
-
-static void transfer_free(struct kin__http_transfer *t)
-{
-    curl_easy_cleanup(t->easy);
-    free_bytes(&t->head);
-    free_bytes(&t->body);
-    free_bytes(&t->drain);
-    free_bytes(&t->upload);
-    free(t);
-}
-
-/* Forgets everything but what is worth keeping: the easy handle with its buffers,
- * and ours where they are of the usual size. */
-static void transfer_clear(struct kin__http_transfer *t)
-{
-    struct kin__http_transfer kept = { .driver = t->driver, .easy = t->easy, .next = t->next,
-                                       .listed = t->listed, .head = t->head, .body = t->body,
-                                       .drain = t->drain, .upload = t->upload };
-
-    if (!t->streams)
-        free_bytes(&kept.body);
-    if (kept.head.capacity > KIN__HTTP_PIECE)
-        free_bytes(&kept.head);
-    kept.head.used = kept.body.used = kept.drain.used = kept.upload.used = 0;
-    curl_slist_free_all(t->headers);
-    *t = kept;
-}
+/* ---------------------------------------------------------------- the inbox */
 
 static void post(struct kin__http_driver *d, struct kin__http_transfer *t, unsigned command)
 {
     t->commands |= command;
-    if (t->listed)
+    if (t->posted)
         return;
-    t->listed = true;
+    t->posted = true;
     t->next = NULL;
     if (d->last)
         d->last->next = t;
@@ -129,7 +98,7 @@ void kin__http_release(struct kin__http_transfer *t)
 {
     struct kin__http_driver *d = t->driver;
 
-    transfer_clear(t);
+    kin__http_transfer_clear(t);
     if (d->idle_count >= KIN__HTTP_IDLE) {
         kin__http_command(t, KIN__HTTP_DISCARD);
         return;
@@ -162,12 +131,10 @@ static int code_of(const struct kin__http_transfer *t, CURLcode rc)
 
 static void let_go(struct kin__http_driver *d, struct kin__http_transfer *t)
 {
+    kin__http_list_remove(t);
     if (!t->running)
         return;
     curl_multi_remove_handle(d->multi, t->easy);
-    *t->link = t->next_running;
-    if (t->next_running)
-        t->next_running->link = t->link;
     t->running = false;
     d->running--;
 }
@@ -209,11 +176,7 @@ static CURLcode enter(struct kin__http_driver *d, struct kin__http_transfer *t)
     if (curl_multi_add_handle(d->multi, t->easy) != CURLM_OK)
         return CURLE_OUT_OF_MEMORY;
     d->lull = 0;
-    t->next_running = d->entered;
-    t->link = &d->entered;
-    if (d->entered)
-        d->entered->link = &t->next_running;
-    d->entered = t;
+    kin__http_list_add(&d->entered, t);
     t->running = true;
     d->running++;
     widen_cache(d);
@@ -262,19 +225,42 @@ static void resume(struct kin__http_driver *d, struct kin__http_transfer *t)
         finish(d, t, code_of(t, rc));
 }
 
-/* Lowers the bound to what could be had, and tries again. */
+/* Lowers the bound to what could be had, and has the transfer wait for another to
+ * end. If no other runs, trying again is of use only if an idle connection could be
+ * closed since the last time. */
 static bool try_again(struct kin__http_driver *d, struct kin__http_transfer *t)
 {
+    long open = d->sockets.open;
+
     if (!t->starved)
         return false;
     t->cause = -EMFILE;
-    if (d->sockets.open == 0)
+    if (open == 0 || (d->running == 1 && t->open_then && open >= t->open_then))
         return false;
     let_go(d, t);
+    kin__http_list_add(&d->starving, t);
     t->starved = false;
     t->cause = 0;
-    curl_multi_setopt(d->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, d->sockets.open);
-    return enter(d, t) == CURLE_OK;
+    t->open_then = open;
+    d->starved_at = d->running;
+    curl_multi_setopt(d->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, open);
+    return true;
+}
+
+static void revive(struct kin__http_driver *d)
+{
+    struct kin__http_transfer *t;
+
+    if (d->running > 0 && d->running >= d->starved_at)
+        return;
+    while ((t = d->starving)) {
+        CURLcode rc;
+
+        kin__http_list_remove(t);
+        rc = enter(d, t);
+        if (rc != CURLE_OK)
+            finish(d, t, code_of(t, rc));
+    }
 }
 
 /* --------------------------------------------------------------- the rounds */
@@ -284,9 +270,9 @@ static void obey(struct kin__http_driver *d, struct kin__http_transfer *t)
     unsigned commands = t->commands;
 
     t->commands = 0;
-    t->listed = false;
+    t->posted = false;
     if (commands & KIN__HTTP_DISCARD)
-        transfer_free(t);
+        kin__http_transfer_free(t);
     else if (commands & KIN__HTTP_START)
         start(d, t);
     else if (commands & KIN__HTTP_RESUME)
@@ -428,7 +414,7 @@ static void close_curl(struct kin__http_driver *d)
         struct kin__http_transfer *t = d->idle;
 
         d->idle = t->next_idle;
-        transfer_free(t);
+        kin__http_transfer_free(t);
     }
     curl_multi_cleanup(d->multi);
     curl_share_cleanup(d->share);
@@ -449,6 +435,7 @@ static int drive(void *arg)
         collect(d);
         if (!served)
             fail_all(d);
+        revive(d);
     } while (wait_for_work(d) >= 0);
     close_curl(d);
     return 0;

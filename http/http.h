@@ -53,21 +53,22 @@ struct kin__http_bytes {
 struct kin__http_transfer {
     struct kin__http_transfer *next;    /* in the inbox */
     struct kin__http_transfer *next_idle;
-    struct kin__http_transfer *next_running, **link;   /* link: what points here */
+    struct kin__http_transfer *next_listed, **link;     /* running or starving; NULL: neither */
     struct kin__http_driver *driver;
     struct kin__http_sockets *sockets;
     const struct kin_http_request *request;     /* the caller's, like … */
     kin_http_response *response;        /* … this, which only finish writes */
     struct kin_wait wait;               /* the caller's, while parked */
     unsigned commands;                  /* enum kin__http_command */
-    bool listed;                        /* is in the inbox */
+    bool posted;                        /* is in the inbox */
     bool parked;                        /* the caller waits for the driver */
     bool set_up;                        /* .easy is about this request */
     bool running;                       /* curl has it */
     bool over;                          /* it has ended, with .result */
     bool withdrawn;                     /* the caller itself asked for the removal */
     bool detached;                      /* the caller has gone; the driver releases it */
-    bool starved;                       /* a socket was refused for want of descriptors */
+    bool starved;                       /* a socket was refused for want of descriptors … */
+    long open_then;                     /* … when so many were open, the last time */
     int result;                         /* 0 or a code */
     int cause;                          /* a callback's own code, which curl only knows as its end */
 
@@ -95,6 +96,13 @@ struct kin__http_transfer {
     struct curl_slist *headers;
     char error[CURL_ERROR_SIZE];
 };
+
+/* transfer.c: its reuse, and its end, which is the driver's to bring about. */
+void kin__http_transfer_clear(struct kin__http_transfer *transfer);
+void kin__http_transfer_free(struct kin__http_transfer *transfer);
+/* It is in one list at most; removing it from none is fine. */
+void kin__http_list_add(struct kin__http_transfer **list, struct kin__http_transfer *transfer);
+void kin__http_list_remove(struct kin__http_transfer *transfer);
 
 /* driver.c: one a run. The caller's side of it: */
 struct kin__http_driver;

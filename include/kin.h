@@ -128,8 +128,9 @@ struct kin_error {
     char message[256];          /* "" where none was given */
 };
 
-/* Says why the running task is about to fail, in its one error slot (replacing
- * what is there), and returns code. Never allocates. printf's format. */
+/* Says why the running task is about to fail, in its one error slot, and returns
+ * code. What a close has left there becomes the cause. Never allocates. printf's
+ * format. */
 #define kin_fail(...) kin_fail_at(KIN_HERE, __VA_ARGS__)
 KIN_API int kin_fail_at(const char *at, int code, const char *format, ...) KIN_PRINTF(3, 4);
 
@@ -276,11 +277,11 @@ KIN_API kin_group kin_group_open_with(const struct kin_group_options *options);
 /* Waits until every task of the group has ended, always, and ends the group. rc
  * is the body's own code: a negative one is a failure like a task's. When the
  * closing task is cancelled, the group is, and the wait goes on. Returns the
- * first that applies: the policy's failure (KIN_ALL, KIN_KEEP_GOING: the
- * earliest; KIN_ANY undecided: the earliest, or KIN_ENOQUORUM); KIN_ECANCELED
+ * first that applies: the earliest failure (of a KIN_ANY group: 0 if it is decided);
+ * KIN_ECANCELED
  * if an outer scope is cancelled and a call in the group said so;
  * KIN_ETIMEDOUT if its own deadline fired and a call said so; rc where that is 0 or
- * more; 0. A KIN_ANY group that is decided returns 0. The tree of failures is then in the task's error slot. Misuse: KIN_ESTALE, KIN_EORDER,
+ * more; 0 (of a KIN_ANY group: KIN_ENOQUORUM). The tree of failures is then in the task's error slot. Misuse: KIN_ESTALE, KIN_EORDER,
  * KIN_EDEADLK from one of its own tasks. */
 KIN_API int kin_group_close(kin_group *group, int rc);
 
@@ -317,10 +318,10 @@ struct kin_spawn_options {      /* 64 bytes */
     kin_task *task;             /* the caller's record, or NULL */
     int64_t timeout;            /* for this task alone, from its first step */
     int32_t index;              /* prints as name[index]; 0: not given */
-    uint16_t copy;              /* copy so many bytes of *arg into the task */
+    uint16_t copy;              /* copy so many bytes (at most 65,535) of *arg into the task */
     bool optional : 1;          /* being timed out by its own limit is no failure */
     bool skip_cancelled : 1;    /* do not run it if cancelled before its start; with .copy only */
-    bool dont_wait : 1;         /* KIN_EAGAIN instead of waiting for room */
+    bool dont_wait : 1;         /* KIN_EAGAIN instead of waiting for room; no failure */
 };
 
 /* Starts fn(arg) as a task of the group: kin_spawn(&g, fn, arg, .name = "n").
@@ -350,8 +351,8 @@ struct kin_scope_options {
  * close returns -ENOMEM. */
 KIN_API kin_scope kin_scope_open_with(const struct kin_scope_options *options);
 
-/* Ends the scope; rc is the code of what ran inside. A negative rc that is not
- * KIN_ECANCELED is returned as it is; then, as for groups, KIN_ECANCELED if an outer
+/* Ends the scope; rc is the code of what ran inside. A negative rc is returned as it
+ * is unless it just passes on a cancellation or timeout of this scope; then, as for groups, KIN_ECANCELED if an outer
  * scope is cancelled and a call inside said so, KIN_ETIMEDOUT if its own deadline
  * fired and a call said so; rc where that is 0 or more; 0. */
 KIN_API int kin_scope_close(kin_scope *scope, int rc);
@@ -397,7 +398,7 @@ KIN_API int kin_task_cancel_at(const char *at, kin_task *task, const char *messa
 #endif
 
 /* Why the running task is cancelled (softly or not), or NULL. Of several, the
- * outermost. Valid until the task's next blocking call. */
+ * outermost. Valid until the next blocking call or kin_cancelled. */
 KIN_API const kin_reason *kin_cancelled(void);
 
 /* ---------------------------------------------- 7  Waiting and yielding */

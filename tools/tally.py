@@ -28,16 +28,25 @@ SHOWN_LINES = 60
 
 
 def parse_tap(text):
-    """[(outcome, name, the comments below it)] of a TAP text."""
-    tests = []
+    """[(outcome, name, its comments)] of a TAP text. What a failed test has to say
+    stands below its line in some programs, above it in others; the ones that pass
+    say nothing."""
+    tests, above = [], []
     for line in text.splitlines():
         match = TAP_LINE.match(line)
-        if match:
-            word, name, skip = match.groups()
-            outcome = "failed" if word.lower() == "not ok" else "skipped" if skip else "passed"
-            tests.append((outcome, name.strip(), [skip[4:].strip()] if skip else []))
-        elif tests:
-            tests[-1][2].append(line)
+        if TAP_PLAN.match(line):
+            continue
+        if not match:
+            above.append(line)
+            if tests:
+                tests[-1][2].append(line)
+            continue
+        word, name, skip = match.groups()
+        outcome = "failed" if word.lower() == "not ok" else "skipped" if skip else "passed"
+        after_quiet = not tests or tests[-1][0] == "passed"
+        comments = [skip[4:].strip()] if skip else above if after_quiet else []
+        tests.append((outcome, name.strip(), list(comments)))
+        above = []
     return tests
 
 

@@ -173,39 +173,63 @@ void kin__told(struct kin__scope *scope)
     }
 }
 
-/* The reason of the outermost cancellation that the running task can see. */
-static const kin_reason *visible_reason(const struct kin__scope *scope, bool *soft)
+/* The outermost cancelled scope that can be seen from here, softly or not. */
+static const struct kin__scope *outermost_cancelled(const struct kin__scope *scope)
 {
-    const kin_reason *reason = NULL;
+    const struct kin__scope *outermost = NULL;
 
-    *soft = !(scope->flags & KIN__REACHED);
     for (; scope; scope = scope->flags & KIN__SHIELD ? NULL : scope->parent)
         if (scope->flags & (KIN__SOFT | KIN__HARD))
-            reason = scope->reason;
-    return reason;
+            outermost = scope;
+    return outermost;
+}
+
+bool kin__cancel_visible(const struct kin__scope *scope)
+{
+    return (scope->flags & KIN__REACHED) || outermost_cancelled(scope);
+}
+
+/* Somebody ends because of a cancellation that no call has told him of: he has
+ * looked at kin_cancelled. */
+void kin__told_by_choice(struct kin__scope *scope)
+{
+    const struct kin__scope *outermost = outermost_cancelled(scope);
+
+    for (; outermost; scope = scope->parent) {
+        scope->flags |= KIN__TOLD;
+        if (scope == outermost)
+            return;
+    }
+}
+
+static void copy_reason(const struct kin__scope *from, bool soft, kin_reason *out)
+{
+    if (from->reason != out)
+        *out = *from->reason;
+    out->soft = soft;
+    if (out->at[0] == '\0')
+        out->at = from->at;
 }
 
 const kin_reason *kin_cancelled(void)
 {
     struct kin__runtime *rt = kin__rt;
-    const kin_reason *reason;
-    bool soft;
+    const struct kin__scope *scope = rt ? rt->current->scope : NULL;
+    const struct kin__scope *from = rt ? outermost_cancelled(scope) : NULL;
 
-    if (!rt || !(reason = visible_reason(rt->current->scope, &soft)))
+    if (!from)
         return NULL;
-    rt->reason_seen = *reason;
-    rt->reason_seen.soft = soft;
+    copy_reason(from, !(scope->flags & KIN__REACHED), &rt->reason_seen);
     return &rt->reason_seen;
 }
 
 /* What a task's record says about its end. */
 void kin__reason_for(struct kin__task *task, kin_reason *out)
 {
-    bool soft;
-    const kin_reason *reason = visible_reason(&task->base, &soft);
+    const struct kin__scope *from = outermost_cancelled(&task->base);
 
-    if (reason && reason != out)
-        *out = *reason;
+    if (from)
+        copy_reason(from, false, out);
 }
 
 /* ----------------------------------------------------------------- by hand */

@@ -18,7 +18,7 @@ static _Atomic(struct entry *) registered;
 
 int kin_class(int code)
 {
-    return code < 0 ? -code >> 16 : 0;
+    return code < 0 ? (int)(-(unsigned)code >> 16) : 0;
 }
 
 static const struct kin_class_texts *texts_of(int class_number)
@@ -91,7 +91,7 @@ const char *kin_code_name(int code)
         name = strerrorname_np(-code);
     texts = name ? NULL : texts_of(kin_class(code));
     if (texts && texts->code_name)
-        name = texts->code_name(-code & 0xffff);
+        name = texts->code_name((int)(-(unsigned)code & 0xffff));
     return name ? name : "unknown";
 }
 
@@ -106,7 +106,7 @@ const char *kin_code_text(int code)
         text = strerrordesc_np(-code);
     texts = text ? NULL : texts_of(kin_class(code));
     if (texts && texts->code_text)
-        text = texts->code_text(-code & 0xffff);
+        text = texts->code_text((int)(-(unsigned)code & 0xffff));
     return text ? text : "unknown error";
 }
 

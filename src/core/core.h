@@ -382,6 +382,9 @@ void kin__shield_begin(struct kin__runtime *rt, struct kin__group *shield);
 void kin__shield_lift(struct kin__runtime *rt, struct kin__group *shield);
 void kin__shields_lift_all(struct kin__runtime *rt);
 void kin__told(struct kin__scope *scope);
+void kin__told_by_choice(struct kin__scope *scope);
+/* Is a cancellation visible here, soft or hard, own or outer? */
+bool kin__cancel_visible(const struct kin__scope *scope);
 extern const kin_reason kin__reason_deadline, kin__reason_deadlock, kin__reason_memory;
 
 /* wait.c */

@@ -63,32 +63,14 @@ static void begin(kin_error *error, int code, const char *at, const struct kin__
     sign(error, task);
 }
 
+static void adopt(kin_error *error, kin_error *cause)
+{
+    error->cause = cause;
+    if (cause)
+        cause->parent = error;
+}
+
 /* -------------------------------------------------------------------- the slot */
-
-int kin_fail_at(const char *at, int code, const char *format, ...)
-{
-    struct kin__runtime *rt = kin__rt;
-    char message[sizeof ((kin_error *)NULL)->message];
-    kin_error *slot;
-    va_list arguments;
-
-    if (!rt)
-        return code;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);  /* may read the old slot */
-    va_end(arguments);
-    kin__error_drop(rt, rt->current);
-    slot = kin__error_slot(rt, rt->current);
-    begin(slot, code, at, rt->current);
-    memcpy(slot->message, message, sizeof message);
-    rt->current->error = slot;
-    return code;
-}
-
-const kin_error *kin_error_last(void)
-{
-    return kin__rt ? kin__rt->current->error : NULL;
-}
 
 static void release_to_pool(void *context, kin_error *error)
 {
@@ -102,8 +84,47 @@ void kin__error_drop(struct kin__runtime *rt, struct kin__task *task)
     kin_error *error = task->error;
 
     task->error = NULL;
-    if (error && !on_stack(rt, task, error))
-        kin__error_free_trees(error, release_to_pool, rt);
+    if (error && on_stack(rt, task, error))
+        error = kin__mutable(error->cause);
+    kin__error_free_trees(error, release_to_pool, rt);
+}
+
+/* What a failure that is being explained was caused by: the tree that a close has left
+ * in the slot, or the cause of an explanation that is being replaced. */
+static kin_error *take_cause(struct kin__runtime *rt, struct kin__task *task)
+{
+    kin_error *error = task->error, *cause = error;
+
+    if (error && on_stack(rt, task, error))
+        cause = kin__mutable(error->cause);
+    task->error = NULL;
+    return cause;
+}
+
+int kin_fail_at(const char *at, int code, const char *format, ...)
+{
+    struct kin__runtime *rt = kin__rt;
+    char message[sizeof ((kin_error *)NULL)->message];
+    kin_error *slot, *cause;
+    va_list arguments;
+
+    if (!rt)
+        return code;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);  /* may read the old slot */
+    va_end(arguments);
+    cause = take_cause(rt, rt->current);
+    slot = kin__error_slot(rt, rt->current);
+    begin(slot, code, at, rt->current);
+    adopt(slot, cause);
+    memcpy(slot->message, message, sizeof message);
+    rt->current->error = slot;
+    return code;
+}
+
+const kin_error *kin_error_last(void)
+{
+    return kin__rt ? kin__rt->current->error : NULL;
 }
 
 kin_error *kin__error_bare(struct kin__runtime *rt, const struct kin__task *task, int code,
@@ -127,8 +148,12 @@ static kin_error *take_slot(struct kin__runtime *rt, struct kin__task *task)
     if (!error || !on_stack(rt, task, error))
         return error;
     copy = kin__pool_get(rt->errors);
-    if (copy)
-        *copy = *error;
+    if (!copy) {
+        kin__error_free_trees(kin__mutable(error->cause), release_to_pool, rt);
+        return NULL;
+    }
+    *copy = *error;
+    adopt(copy, kin__mutable(error->cause));
     return copy;
 }
 
@@ -142,12 +167,10 @@ kin_error *kin__error_take(struct kin__runtime *rt, struct kin__task *task, int 
         return slot;
     }
     error = kin__error_bare(rt, task, code, NULL);
-    if (error && slot) {
-        error->cause = slot;
-        slot->parent = error;
-    } else {
+    if (error)
+        adopt(error, slot);
+    else
         kin__error_free_trees(slot, release_to_pool, rt);
-    }
     return error;
 }
 
@@ -228,4 +251,6 @@ static int report_leaf(const kin_error *leaf, void *why)
 void kin__error_report(const kin_error *tree, const char *why)
 {
     kin_error_walk(tree, kin_match_if(NULL, NULL), (void *)(uintptr_t)why, report_leaf);
+    if (tree->dropped)
+        kin_report("lost errors (%s): %llu more", why, (unsigned long long)tree->dropped);
 }

@@ -217,12 +217,12 @@ int kin_group_close(kin_group *handle, int rc)
 
     if (kin__likely(group != NULL))
         return group_close(kin__rt, group, rc);
-    if (handle->id == UINT64_MAX) {
+    if (kin__rt && handle->id == UINT64_MAX) {
         handle->id = 0;
         return -ENOMEM;
     }
     kin__misuse(NULL, "a group closed that is not open");
-    return KIN_ESTALE;
+    return kin__rt ? KIN_ESTALE : KIN_ENORUN;
 }
 
 /* Nobody will look at the failures of a group that is left: they are reported. */

@@ -47,7 +47,7 @@ void kin_report(const char *format, ...)
 
 void kin__misuse(const char *at, const char *format, ...)
 {
-    char text[320], label[128] = "outside of a run";
+    char text[320], label[128] = "";
     va_list arguments;
 
     if (kin__rt)
@@ -55,7 +55,8 @@ void kin__misuse(const char *at, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    kin_report("misuse in %s: %s%s%s", label, text, at && *at ? ", " : "", at ? at : "");
+    kin_report("misuse %s%s: %s%s%s", kin__rt ? "in " : "outside of a run", label, text,
+               at && *at ? ", " : "", at ? at : "");
 }
 
 /* ---------------------------------------------------------------------- set-up */
@@ -141,8 +142,8 @@ static void system_close(struct kin__runtime *rt)
 {
     kin__cancel_because(rt, rt->system, KIN_BY_SHUTDOWN, NULL, NULL, NULL);
     kin__group_join(rt, rt->system);
-    if (rt->system->errors.first)
-        kin__error_report(rt->system->errors.first, "a helper's");
+    for (kin_error *error = rt->system->errors.first; error; error = kin__mutable(error->next))
+        kin__error_report(error, "a helper's");
 }
 
 static void locals_close(struct kin__runtime *rt)
@@ -227,18 +228,33 @@ int kin_main(int (*fn)(void *arg), void *arg)
 
 /* -------------------------------------------------------------------- deadlock */
 
+static void report_tree(void)
+{
+    char *text = NULL, *line, *rest;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (!out)
+        return;
+    kin_dump(out);
+    fclose(out);
+    for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        report_line(line);
+    free(text);
+}
+
 /* Nothing is runnable, no timer is set, and nothing outside is waited for. The root
  * is cancelled, over all shields; if that moves nobody, there is no way on. */
 void kin__deadlock(struct kin__runtime *rt)
 {
     if (rt->deadlocked) {
         kin_report("deadlock: tasks still wait after everything was cancelled");
-        kin_dump(stderr);
+        report_tree();
         abort();
     }
     rt->deadlocked = true;
     kin_report("deadlock: every task waits for another one");
-    kin_dump(stderr);
+    report_tree();
     kin__cancel(rt, &rt->host.base, &kin__reason_deadlock);
     kin__shields_lift_all(rt);
 }

@@ -110,8 +110,10 @@ static inline struct kin__task *pop_ahead(struct kin__runtime *rt)
 {
     struct kin__task *next = kin__queue_pop(&rt->ahead);
 
-    __builtin_prefetch(rt->ahead.head, 1);              /* a task touches two lines of its record */
-    __builtin_prefetch(&rt->ahead.head->base, 1);
+    if (rt->ahead.head) {
+        __builtin_prefetch(rt->ahead.head, 1);      /* a task touches two lines of its record */
+        __builtin_prefetch(&rt->ahead.head->base, 1);
+    }
     return next;
 }
 
@@ -183,7 +185,7 @@ static void watch_turn(struct kin__runtime *rt, int64_t now)
     rt->careful = KIN__CAREFUL_TURNS;
 }
 
-static kin__cold void turn(struct kin__runtime *rt)
+static __attribute__((noinline)) void turn(struct kin__runtime *rt)
 {
     int64_t now = kin__clock(rt);
 
@@ -205,7 +207,7 @@ static kin__cold void turn(struct kin__runtime *rt)
 
 static inline struct kin__task *next_task(struct kin__runtime *rt)
 {
-    if (rt->steps == 0 || !any_runnable(rt))
+    if (kin__unlikely(rt->steps == 0 || !any_runnable(rt)))
         turn(rt);
     rt->steps--;
     return pop(rt);

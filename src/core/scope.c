@@ -207,7 +207,7 @@ bool kin__scope_absorbs(const struct kin__scope *scope, int rc)
 {
     switch (kin_class(rc)) {
     case KIN_CLASS_CANCEL:
-        return rc < 0 && (scope->flags & KIN__REACHED);
+        return kin__cancel_visible(scope);
     case KIN_CLASS_TIMEOUT:
         return (scope->flags & KIN__EXPIRED) && (scope->flags & KIN__TOLD);
     default:
@@ -217,14 +217,13 @@ bool kin__scope_absorbs(const struct kin__scope *scope, int rc)
 
 int kin__scope_verdict(struct kin__scope *scope, int rc)
 {
-    bool outer = !(scope->flags & KIN__SHIELD) && scope->parent &&
-                 (scope->parent->flags & KIN__REACHED);
-
-    if (rc < 0 && kin_class(rc) == KIN_CLASS_CANCEL)
-        kin__told(scope);                       /* perhaps it only looked at kin_cancelled */
-    if (outer && (scope->flags & KIN__TOLD))
+    if (kin_class(rc) == KIN_CLASS_CANCEL)
+        kin__told_by_choice(scope);
+    if (!(scope->flags & KIN__TOLD))
+        return rc >= 0 ? rc : 0;
+    if (!(scope->flags & KIN__SHIELD) && scope->parent && kin__cancel_visible(scope->parent))
         return KIN_ECANCELED;
-    if ((scope->flags & KIN__EXPIRED) && (scope->flags & KIN__TOLD))
+    if (scope->flags & KIN__EXPIRED)
         return KIN_ETIMEDOUT;
     return rc >= 0 ? rc : 0;
 }
@@ -275,12 +274,12 @@ int kin_scope_close(kin_scope *handle, int rc)
 
     if (record)
         return scope_close(kin__rt, &record->scope, rc);
-    if (handle->id == UINT64_MAX) {
+    if (kin__rt && handle->id == UINT64_MAX) {
         handle->id = 0;
         return -ENOMEM;
     }
     kin__misuse(NULL, "a scope closed that is not open");
-    return KIN_ESTALE;
+    return kin__rt ? KIN_ESTALE : KIN_ENORUN;
 }
 
 void kin_scope_leave(kin_scope *scope)

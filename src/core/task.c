@@ -55,12 +55,13 @@ static kin__cold int refuse(struct kin__runtime *rt, struct kin__group *group,
                   const struct kin_spawn_options *options, int code)
 {
     bool own = group->scope.flags & (KIN__REACHED | KIN__DECIDED);
+    bool asked = options->dont_wait && (code == KIN_EAGAIN || code == KIN_EFULL);
     struct kin__task unborn = { .base = { .name = options->name, .at = options->at },
                                 .index = options->index };
 
     write_refusal(options->task, code);
     kin__told(&group->scope);
-    if (!own && code != KIN_EAGAIN && !(code == KIN_ETIMEDOUT && options->optional))
+    if (!own && !asked && !(code == KIN_ETIMEDOUT && options->optional))
         kin__group_fail(rt, group, &unborn, code,
                         kin__error_bare(rt, &unborn, code, "could not be spawned"));
     return code;
@@ -88,7 +89,8 @@ static int refusal(struct kin__runtime *rt, const struct kin__group *group,
     }
     if (kin__unlikely(options->timeout < 0))
         return KIN_ETIMEDOUT;
-    if (!options->fn || (options->skip_cancelled && !options->copy))
+    if (!options->fn || (options->skip_cancelled && !options->copy) ||
+        (options->copy && !options->arg))
         return KIN_EINVAL;
     if (group->scope.owner != rt->current && on_own_stack(rt, options))
         return KIN_EINVAL;
@@ -317,12 +319,12 @@ int kin_spawn_with(const struct kin_spawn_options *options)
 static kin_status classify(struct kin__task *task, int *code)
 {
     const struct kin__scope *base = &task->base;
-    bool outer = base->parent->flags & KIN__REACHED;
+    bool outer = kin__cancel_visible(base->parent);
 
     if (!kin__scope_absorbs(base, *code))
         return KIN_FAILED;
     if (kin_class(*code) == KIN_CLASS_CANCEL)
-        kin__told(&task->base);                 /* perhaps it only looked at kin_cancelled */
+        kin__told_by_choice(&task->base);
     if (!(base->flags & KIN__EXPIRED) || (outer && kin_class(*code) == KIN_CLASS_CANCEL))
         return KIN_CANCELLED;
     *code = KIN_ETIMEDOUT;

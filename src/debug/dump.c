@@ -12,12 +12,8 @@ static void print_wait(const struct kin__task *task, FILE *out)
     const struct kin_wait *wait = task->wait;
     char text[256] = "";
 
-    if (task == kin__rt->current) {
-        fputs("  running", out);
-        return;
-    }
     if (!wait) {
-        fputs(task->sp ? "  ready" : "  not started", out);
+        fputs(task == kin__rt->current ? "  running" : task->sp ? "  ready" : "  not started", out);
         return;
     }
     if (wait->ops->describe)

@@ -38,7 +38,6 @@ struct uring {
     struct io_uring ring;
     struct kin_wait_list unsent, to_abort, aborting;
     struct kin__pool *records;
-    unsigned under_way;                 /* operations that the kernel will complete */
     bool missed;                        /* a cancellation found nothing */
 };
 
@@ -201,7 +200,6 @@ static bool send_one(struct uring *u, struct kin__op *op)
         return false;
     fill(sqe, op);
     op->place = SENT;
-    u->under_way++;
     return true;
 }
 
@@ -236,8 +234,9 @@ static void send_aborts(struct uring *u)
     struct io_uring_sqe *sqe;
 
     while ((wait = u->to_abort.first) && (sqe = room(u))) {
-        io_uring_prep_cancel64(sqe, kin__io_fails("uring_cancel", ENOENT) ? CANCEL_DATA
-                                                                          : (uintptr_t)op_of(wait), 0);
+        bool miss = kin__io_fails("uring_cancel", ENOENT);
+
+        io_uring_prep_cancel64(sqe, miss ? CANCEL_DATA : (uintptr_t)op_of(wait), 0);
         io_uring_sqe_set_data64(sqe, CANCEL_DATA);
         move(op_of(wait), &u->to_abort, &u->aborting, ABORTING);
     }
@@ -325,7 +324,6 @@ static void completed(struct uring *u, struct kin__op *op, int result)
     else if (op->place == ABORTING)
         kin_wait_list_remove(&u->aborting, &op->wait);
     op->place = NOWHERE;
-    u->under_way--;
     if (op->kind == KIN__OP_WATCH) {
         watch_completed(u, op, result);
         return;

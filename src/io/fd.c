@@ -55,7 +55,8 @@ unsigned kin__io_events(uint32_t poll_events, unsigned asked)
 
 uint32_t kin__io_poll_mask(unsigned events)
 {
-    return (events & KIN_READABLE ? POLLIN | POLLRDHUP : 0u) | (events & KIN_WRITABLE ? POLLOUT : 0u);
+    return (events & KIN_READABLE ? POLLIN | POLLRDHUP : 0u) |
+           (events & KIN_WRITABLE ? POLLOUT : 0u);
 }
 
 static int try_poll(int fd, unsigned events)

@@ -21,17 +21,19 @@ static bool always_ready(int fd)
 
 static int refused(const struct kin_watch *watch, unsigned events)
 {
+    struct kin__io *io = kin__rt ? kin__io() : NULL;
     int rc;
 
     if (!kin__rt)
         return KIN_ENORUN;
     if (!watch->ready || (events & ~(KIN_READABLE | KIN_WRITABLE)))
         return KIN_EINVAL;
-    if (!kin__io())
+    if (!io)
         return -ENOSYS;
-    rc = kin__fd_reserve(kin__io(), watch->fd);
-    return rc == 0 && kin__io()->fds[watch->fd].watch != watch && always_ready(watch->fd) ? -EPERM
-                                                                                          : rc;
+    rc = kin__fd_reserve(io, watch->fd);
+    if (rc == 0 && io->fds[watch->fd].watch != watch && always_ready(watch->fd))
+        return -EPERM;
+    return rc;
 }
 
 int kin_watch_set(struct kin_watch *watch, unsigned events)

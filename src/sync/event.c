@@ -32,11 +32,11 @@ void kin_event_set(kin_event *event)
 {
     struct kin_wait *wait;
 
-    event->set = true;
     if (event->waiters.first && kin_wait_list_claim(&event->waiters) < 0) {
-        kin__misuse(NULL, "an event set from another runtime than its waiters'");
+        kin__misuse(NULL, "an event set outside of its waiters' runtime");
         return;
     }
+    event->set = true;
     while ((wait = kin_wait_list_take(&event->waiters)))
         kin_wait_wake(wait, 0);
 }

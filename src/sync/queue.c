@@ -135,6 +135,10 @@ void kin_queue_shutdown(kin_queue *queue)
 {
     struct kin_wait *wait;
 
+    if ((queue->getters.first || queue->putters.first) && claim(queue) < 0) {
+        kin__misuse(NULL, "a queue shut down outside of its waiters' runtime");
+        return;
+    }
     queue->closed = true;
     while ((wait = kin_wait_list_take(&queue->putters)))
         kin_wait_wake(wait, KIN_ECLOSED);

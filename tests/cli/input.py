@@ -142,6 +142,8 @@ def bad_urls_as_arguments():
     usage("http://ho st/", says="malformed URL")
     usage("http://host/\x01", says="control characters")
     usage("", says="not a URL")
+    usage("-g", "two\nlines \x1b[31m", says="two?lines ?[31m: not a URL")
+    usage("-j", "1\n2", "http://h/", says="--jobs 1?2")
     with directory() as d:
         usage(write(d + "/urls", "http://a/\n"), says="for a file with URLs: -f")
 

@@ -214,7 +214,7 @@ def sweep(ours, *args):
     every = os.environ.get("KIN_SWEEP") == "all"
 
     def run(k):
-        r = fetch("-t", "2s", *args,
+        r = fetch("-t", "1s", *args,
                   env={**os.environ, "LD_PRELOAD": library, "KIN_FAIL_AT": str(k),
                        **({"KIN_FAIL_OURS": "1"} if ours else {})})
         if r.status < 0:

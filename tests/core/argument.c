@@ -1,5 +1,5 @@
 /* What a task is given: its argument, by copy if wanted, and its name
- * (SEMANTICS.md G6, G12). */
+ * (docs/semantics.md G6, G12). */
 #include "kin_test.h"
 
 #include <stdalign.h>

@@ -1,4 +1,4 @@
-/* Groups cancelled by hand (SEMANTICS.md G13). */
+/* Groups cancelled by hand (docs/semantics.md G13). */
 #include "kin_test.h"
 
 static int fail_when_cancelled(void *arg)

@@ -1,5 +1,5 @@
 /* Cancellation: level-triggered, whole effect or none, never running the target
- * (SEMANTICS.md C1 to C4, C9). */
+ * (docs/semantics.md C1 to C4, C9). */
 #include "kin_test.h"
 
 /* ---------------------------------------------------------------------- C1 */

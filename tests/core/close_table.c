@@ -1,5 +1,5 @@
 /* What closing a group returns, over all combinations of what may have happened
- * in it (SEMANTICS.md E4):
+ * in it (docs/semantics.md E4):
  *   1. the policy's failure: the earliest real failure of child or body;
  *   2. KIN_ECANCELED if an outer scope is cancelled and this group was told;
  *   3. KIN_ETIMEDOUT if its own deadline fired and it was told;

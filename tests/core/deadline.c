@@ -1,4 +1,4 @@
-/* Time: deadlines, and what counts as timed out (SEMANTICS.md D1, D2, and Q1's
+/* Time: deadlines, and what counts as timed out (docs/semantics.md D1, D2, and Q1's
  * virtual clock). */
 #include "kin_test.h"
 

@@ -1,4 +1,4 @@
-/* Codes, the error slot, the tree (SEMANTICS.md E1 to E3). */
+/* Codes, the error slot, the tree (docs/semantics.md E1 to E3). */
 #include "kin_test.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* The event (SEMANTICS.md S2; asyncio's Event tests). */
+/* The event (docs/semantics.md S2; asyncio's Event tests). */
 #include "kin_test.h"
 
 struct waiter {

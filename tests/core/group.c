@@ -1,5 +1,5 @@
 /* Groups: who may start a task, and that nobody leaves before everyone is
- * accounted for (SEMANTICS.md G1, G2, G4). */
+ * accounted for (docs/semantics.md G1, G2, G4). */
 #include "kin_test.h"
 
 /* ---------------------------------------------------------------------- G1 */

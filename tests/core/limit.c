@@ -1,4 +1,4 @@
-/* A group's limit on how many tasks run at once (SEMANTICS.md G7). */
+/* A group's limit on how many tasks run at once (docs/semantics.md G7). */
 #include "kin_test.h"
 
 struct load {

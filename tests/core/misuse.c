@@ -1,5 +1,5 @@
 /* Misuse is found, reported with task and place, and never corrupts
- * (SEMANTICS.md E5). */
+ * (docs/semantics.md E5). */
 #include "kin_test.h"
 
 #include <pthread.h>

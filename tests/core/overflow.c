@@ -1,5 +1,5 @@
 /* A stack that runs over its guard says which task it was, before the process
- * dies (SEMANTICS.md F5). The death is a process of its own. */
+ * dies (docs/semantics.md F5). The death is a process of its own. */
 #include "kin_test.h"
 
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* Policies: what a group makes of its tasks' outcomes (SEMANTICS.md G3, G14),
+/* Policies: what a group makes of its tasks' outcomes (docs/semantics.md G3, G14),
  * as single stories and as one exhaustive table. */
 #include "kin_test.h"
 

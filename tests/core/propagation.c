@@ -1,5 +1,5 @@
 /* How a cancellation spreads: deep, wide, in order, and without recursion
- * (SEMANTICS.md C8). */
+ * (docs/semantics.md C8). */
 #include "kin_test.h"
 
 enum { DEEP = 5000 };

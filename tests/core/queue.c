@@ -1,5 +1,5 @@
 /* The queue: bounded, first in first out, nothing lost, nothing doubled, nothing
- * out of order (SEMANTICS.md S2; asyncio's Queue tests, T44 to T46). */
+ * out of order (docs/semantics.md S2; asyncio's Queue tests, T44 to T46). */
 #include "kin_test.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Random programs: trees of tasks, groups, scopes and shields that sleep, wait,
  * fail, cancel each other and leave, from a seed. Whatever they do, every accepted
  * task runs once, all have ended when their group has closed, all units and items
- * are accounted for, and no list keeps anybody (SEMANTICS.md G1, G2, G5, S2).
+ * are accounted for, and no list keeps anybody (docs/semantics.md G1, G2, G5, S2).
  *
  *     RANDOM_SEED=17 ./random         one seed
  *     RANDOM_SEEDS=100000 ./random    more of them

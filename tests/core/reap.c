@@ -1,4 +1,4 @@
-/* Finished tasks and their errors leave nothing behind (SEMANTICS.md G9). */
+/* Finished tasks and their errors leave nothing behind (docs/semantics.md G9). */
 #include "kin_test.h"
 
 KIN_TEST(G9_finished_children_are_reaped_at_once)

@@ -1,5 +1,5 @@
 /* Scopes: what closing one returns, over all combinations of what may have
- * happened in it, and their block and scoped forms (SEMANTICS.md E4, G2). */
+ * happened in it, and their block and scoped forms (docs/semantics.md E4, G2). */
 #include "kin_test.h"
 
 struct row {

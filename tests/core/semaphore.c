@@ -1,4 +1,4 @@
-/* The semaphore: each release is a hand-off to the first in line (SEMANTICS.md S2;
+/* The semaphore: each release is a hand-off to the first in line (docs/semantics.md S2;
  * asyncio's Semaphore tests, T38 to T41). */
 #include "kin_test.h"
 

@@ -1,4 +1,4 @@
-/* Shields keep cancellation from outside out, for a bounded time (SEMANTICS.md
+/* Shields keep cancellation from outside out, for a bounded time (docs/semantics.md
  * C5); grace lies between asking softly and cancelling hard (C6). */
 #include "kin_test.h"
 

@@ -1,4 +1,4 @@
-/* Waits that cannot be abandoned at once (SEMANTICS.md C7), by means of a
+/* Waits that cannot be abandoned at once (docs/semantics.md C7), by means of a
  * waitable thing made of kin_ext.h's four verbs: an operation that somebody
  * else holds on to until it is finished. */
 #include "kin_test.h"

@@ -1,5 +1,5 @@
 /* Spawning: accepted or refused, from where, and what a refusal means
- * (SEMANTICS.md G5, G8, G15). */
+ * (docs/semantics.md G5, G8, G15). */
 #include "kin_test.h"
 
 #include <stdlib.h>

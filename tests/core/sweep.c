@@ -1,5 +1,5 @@
 /* Sweeps: every allocation and mapping fails once, every blocking call is
- * cancelled once (SEMANTICS.md Q4, C2, G15). A program of tasks, run again and
+ * cancelled once (docs/semantics.md Q4, C2, G15). A program of tasks, run again and
  * again with the fault one place later, ends each time with a clear code, leaks
  * nothing, and keeps its own books straight. */
 #include "kin_test.h"

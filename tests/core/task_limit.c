@@ -1,5 +1,5 @@
 /* The limits of a single task and of a group, and what has ended before its limit
- * (SEMANTICS.md D3, D5). */
+ * (docs/semantics.md D3, D5). */
 #include "kin_test.h"
 
 /* Lets the time of every scope around pass without telling anybody. */

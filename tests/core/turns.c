@@ -1,4 +1,4 @@
-/* Turns: how many steps, who gets a turn, slow steps (SEMANTICS.md D4). */
+/* Turns: how many steps, who gets a turn, slow steps (docs/semantics.md D4). */
 #include "kin_test.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Leaving a request early, in every phase: the caller goes on only when curl has
  * let go, nothing of the caller's is touched afterwards, and what had ended has
- * its result (SEMANTICS.md C2, C7, T54). And libcurl's traps that have to do with
+ * its result (docs/semantics.md C2, C7, T54). And libcurl's traps that have to do with
  * limits and with who may touch what. */
 #include "http_test.h"
 

@@ -245,6 +245,20 @@ HTTP_TEST(a_source_cannot_be_sent_again)
     kin_http_response_free(&r);
 }
 
+/* The server has promised to keep the connection, and is about to close it: curl
+ * would have to send the body again over another. */
+HTTP_TEST(a_source_is_not_sent_over_a_dying_connection)
+{
+    struct source s = { 1000, 1000, 0, 0 };
+    kin_http_response r;
+
+    CHECK_CODE(kin_http_get(url("HOSTILE", "/once"), &r), 0);
+    kin_http_response_free(&r);
+    CHECK_CODE(kin_http(&r, .url = ECHO, .source = give, .source_arg = &s, .source_size = 1000),
+               0);
+    kin_http_response_free(&r);
+}
+
 HTTP_TEST(redirects_stay_with_http)
 {
     kin_http_response r;

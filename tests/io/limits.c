@@ -7,9 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ------------------------------------------------------------- descriptors */
@@ -442,6 +446,36 @@ TEST(without_uring_epoll_is_chosen)
         kin__os_fault = NULL;
     }
     CHECK_INT(open_descriptors(), before);
+}
+
+/* As containers do it. */
+static void forbid_uring(void)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { sizeof rules / sizeof rules[0], rules };
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        SKIP("no seccomp filters here");
+}
+
+TEST(in_a_container_epoll_is_chosen)
+{
+    int rc;
+
+    forbid_uring();
+    CHECK_INT(unsetenv("KIN_BACKEND"), 0);
+    CHECK_STR(chosen(), "epoll");
+    CHECK_CODE(kin_run(try_everything, &rc), 0);
+    CHECK_CODE(rc, 0);
+#if KIN_HAVE_URING
+    CHECK_CODE(kin_run(nothing_to_do, NULL, .backend = "uring"), -EPERM);
+#endif
 }
 
 TEST(a_forced_uring_that_does_not_work_is_an_error)
