@@ -120,24 +120,31 @@ static void print_counts(const struct tally *tally, const char *prefix, int64_t 
     fputs(total == 0 ? "nothing was read\n" : "\n", out);
 }
 
-/* How many of an outcome have no line of their own, by kind. */
-static void print_rest(const struct tally *tally, enum outcome outcome, FILE *out)
+/* All that failed, by kind; the other outcomes know but one. */
+static void print_kinds(const struct tally *tally, FILE *out)
 {
-    const char *comma = "";
+    const char *before = "; in all ";
 
-    if (tally->outcomes[outcome] <= tally->lost[outcome])
-        return;
-    fprintf(out, "  %-13s … and %" PRIu64 " more; in all ", "",
-            tally->outcomes[outcome] - tally->lost[outcome]);
     for (size_t i = 0; i < tally->kind_count; i++) {
         const struct kind *kind = &tally->kinds[i];
-        if (kind->outcome != outcome)
+        if (kind->outcome != OUTCOME_FAILED)
             continue;
-        fprintf(out, "%s%" PRIu64 " × %s", comma, kind->count, kind->text);
-        comma = ", ";
+        fprintf(out, "%s%" PRIu64 " × %s", before, kind->count, kind->text);
+        before = ", ";
     }
     if (tally->other_kinds > 0)
-        fprintf(out, "%sand other kinds", comma);
+        fprintf(out, " and %" PRIu64 " of other kinds", tally->other_kinds);
+}
+
+/* How many of an outcome have no line of their own. */
+static void print_rest(const struct tally *tally, enum outcome outcome, FILE *out)
+{
+    if (tally->outcomes[outcome] <= tally->lost[outcome])
+        return;
+    fprintf(out, "  %-13s … and %" PRIu64 " more", "",
+            tally->outcomes[outcome] - tally->lost[outcome]);
+    if (outcome == OUTCOME_FAILED)
+        print_kinds(tally, out);
     fputc('\n', out);
 }
 

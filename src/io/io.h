@@ -116,11 +116,16 @@ int kin__op_try(struct kin__op *op);
 /* May this error of accept be had again by the next call, or was it that one
  * connection's own? */
 bool kin__accept_again(int error);
+/* The whole call: 0 or more, or a code. Blocks. */
+int kin__op_perform(struct kin__op *op);
 /* The parked operation is over. */
 void kin__op_finish(struct kin__op *op, int result);
 
 /* Makes room in the table: 0, -EBADF, -ENOMEM. */
 int kin__fd_reserve(struct kin__io *io, int fd);
+/* A new descriptor of kin's own. */
+void kin__fd_adopt(int fd, enum kin__fd_kind kind);
+int kin__fd_close(int fd);
 /* Frees the table; nobody waits any more. */
 void kin__io_end(struct kin__io *io);
 

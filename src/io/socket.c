@@ -1,0 +1,136 @@
+/* Sockets and pipes of kin's own: made without blocking and closed on exec.
+ *
+ * Connecting is not an operation of the backends: the call that begins it never waits,
+ * and then it is a wait for writability like any other, with the verdict in SO_ERROR.
+ * Accepting is one, since io_uring does it in the background.
+ */
+#include "io/io.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+static bool without_world(void)
+{
+    return kin__rt && !kin__io();
+}
+
+static bool is_tcp(const struct sockaddr *address)
+{
+    return address->sa_family == AF_INET || address->sa_family == AF_INET6;
+}
+
+/* Small writes go out at once: kin's callers write whole messages, and Nagle's
+ * algorithm with the peer's delayed acknowledgement costs 40 ms. What a listener
+ * accepts inherits it. */
+static int new_socket(const struct sockaddr *address, socklen_t length)
+{
+    const int on = 1;
+    int fd;
+
+    if (without_world())
+        return -ENOSYS;
+    if (!address || length < sizeof address->sa_family)
+        return KIN_EINVAL;
+    if (kin__io_fails("socket", EMFILE))
+        return -errno;
+    fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (is_tcp(address))
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    kin__fd_adopt(fd, is_tcp(address) ? KIN__FD_TCP : KIN__FD_SOCKET);
+    return fd;
+}
+
+int kin_listen(const struct sockaddr *address, socklen_t length, int backlog)
+{
+    const int on = 1;
+    int error, fd = new_socket(address, length);
+
+    if (fd < 0)
+        return fd;
+    if (is_tcp(address))
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (!kin__io_fails("bind", EADDRINUSE) && bind(fd, address, length) == 0 &&
+        !kin__io_fails("listen", EADDRINUSE) && listen(fd, backlog > 0 ? backlog : SOMAXCONN) == 0)
+        return fd;
+    error = errno;
+    kin_close(fd);
+    return -error;
+}
+
+int kin_accept(int fd)
+{
+    struct kin__op op = { .kind = KIN__OP_ACCEPT, .fd = fd, .events = KIN_READABLE };
+    int accepted = kin__op_perform(&op);
+
+    if (accepted >= 0)
+        kin__fd_adopt(accepted, op.fd_kind == KIN__FD_TCP ? KIN__FD_TCP : KIN__FD_SOCKET);
+    return accepted;
+}
+
+static int await_connection(int fd)
+{
+    int error = 0, rc = kin_wait_fd(fd, KIN_WRITABLE);
+    socklen_t size = sizeof error;
+
+    if (rc < 0)
+        return rc;
+    if (kin__io_fails("getsockopt", ENOMEM) ||
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+        return -errno;
+    return -error;
+}
+
+/* A Unix socket whose listener's queue is full says EAGAIN, and there is nothing to
+ * be waited for: asking again, less and less often, is all one can do. */
+static int establish(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int64_t pause = KIN_MS(1);
+    int rc;
+
+    for (;;) {
+        if (!kin__io_fails("connect", ENOBUFS) && connect(fd, address, length) == 0) {
+            kin_wait_skip();
+            return 0;
+        }
+        if (errno == EINPROGRESS || errno == EINTR)
+            return await_connection(fd);
+        if (errno != EAGAIN || is_tcp(address))
+            return -errno;
+        rc = kin_sleep(pause);
+        if (rc < 0)
+            return rc;
+        if (pause < KIN_MS(64))
+            pause *= 2;
+    }
+}
+
+int kin_connect(const struct sockaddr *address, socklen_t length)
+{
+    int fd, rc = kin_check();
+
+    if (rc < 0)
+        return rc;
+    fd = new_socket(address, length);
+    if (fd < 0)
+        return fd;
+    rc = establish(fd, address, length);
+    if (rc == 0)
+        return fd;
+    kin_close(fd);
+    return rc;
+}
+
+int kin_pipe(int fds[2])
+{
+    if (without_world())
+        return -ENOSYS;
+    if (kin__io_fails("pipe", EMFILE) || pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0)
+        return -errno;
+    kin__fd_adopt(fds[0], KIN__FD_PIPE);
+    kin__fd_adopt(fds[1], KIN__FD_PIPE);
+    return 0;
+}

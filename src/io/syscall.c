@@ -1,0 +1,158 @@
+/* The system calls of the operations, none of which blocks the thread.
+ *
+ * Sockets are asked with MSG_DONTWAIT, kin's own pipes do not block; a foreign stream,
+ * whose flags are shared with other processes, is touched only after poll() has said
+ * that it is ready, and written in pieces that then fit. Regular files are read and
+ * written where they are: the kernel has no readiness for them (io_uring does it in
+ * the background).
+ *
+ * SIGPIPE: sockets are written with MSG_NOSIGNAL. For everything else the signal is
+ * blocked for the time of the call and taken back if the call raised it. Ignoring it
+ * would be seen by the whole process, and blocking it for longer by its children;
+ * a socket pair in place of a pipe would not be a pipe for whoever inherits it.
+ */
+#include "io/io.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+unsigned kin__io_events(uint32_t poll_events, unsigned asked)
+{
+    unsigned events = 0;
+
+    if (poll_events & (POLLERR | POLLHUP))
+        return asked;
+    if (poll_events & (POLLIN | POLLRDHUP | POLLPRI))
+        events |= KIN_READABLE;
+    if (poll_events & POLLOUT)
+        events |= KIN_WRITABLE;
+    return events & asked;
+}
+
+uint32_t kin__io_poll_mask(unsigned events)
+{
+    return (events & KIN_READABLE ? POLLIN | POLLRDHUP : 0u) |
+           (events & KIN_WRITABLE ? POLLOUT : 0u);
+}
+
+static int try_poll(int fd, unsigned events)
+{
+    struct pollfd pollfd = { .fd = fd, .events = (short)kin__io_poll_mask(events) };
+    int n = kin__io_fails("poll", ENOMEM) ? -1 : poll(&pollfd, 1, 0);
+
+    if (n < 0)
+        return errno == EINTR ? -EAGAIN : -errno;
+    if (pollfd.revents & POLLNVAL)
+        return -EBADF;
+    return n == 0 ? -EAGAIN : (int)kin__io_events((uint32_t)pollfd.revents, events);
+}
+
+bool kin__accept_again(int error)
+{
+    switch (error) {
+    case EINTR: case ECONNABORTED: case EPROTO: case ENETDOWN: case ENOPROTOOPT:
+    case EHOSTDOWN: case ENONET: case EHOSTUNREACH: case ENETUNREACH:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static ssize_t try_accept(const struct kin__op *op)
+{
+    int fd, ready = op->fd_kind == KIN__FD_FOREIGN ? try_poll(op->fd, KIN_READABLE) : 0;
+
+    if (ready < 0) {
+        errno = -ready;
+        return -1;
+    }
+    do
+        fd = kin__io_fails("accept", EMFILE)
+                 ? -1 : accept4(op->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    while (fd < 0 && kin__accept_again(errno));
+    return fd;
+}
+
+static ssize_t try_read(const struct kin__op *op)
+{
+    if (kin__io_fails("read", EIO))
+        return -1;
+    if (op->fd_kind == KIN__FD_TCP || op->fd_kind == KIN__FD_SOCKET)
+        return recv(op->fd, op->into, op->size, MSG_DONTWAIT);
+    return read(op->fd, op->into, op->size);
+}
+
+static ssize_t write_without_signal(int fd, const void *from, size_t size)
+{
+    sigset_t pipe, before, pending;
+    ssize_t n;
+    int error;
+
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigemptyset(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    if (sigismember(&before, SIGPIPE))
+        sigpending(&pending);           /* one that was there before is not ours to take */
+    n = write(fd, from, size);
+    error = errno;
+    if (n < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE))
+        while (sigtimedwait(&pipe, NULL, &(struct timespec){ 0, 0 }) < 0 && errno == EINTR)
+            ;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return n;
+}
+
+static ssize_t try_write(const struct kin__op *op)
+{
+    if (kin__io_fails("write", EIO))
+        return -1;
+    switch (op->fd_kind) {
+    case KIN__FD_TCP:
+    case KIN__FD_SOCKET:
+        return send(op->fd, op->from, op->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    case KIN__FD_STREAM:                /* a pipe that is ready has room for so much */
+        return write_without_signal(op->fd, op->from, op->size < PIPE_BUF ? op->size : PIPE_BUF);
+    default:
+        return write_without_signal(op->fd, op->from, op->size);
+    }
+}
+
+int kin__op_try(struct kin__op *op)
+{
+    ssize_t n;
+    int ready;
+
+    if (op->kind == KIN__OP_POLL || op->fd_kind == KIN__FD_STREAM) {
+        ready = try_poll(op->fd, op->events);
+        if (ready < 0 || op->kind == KIN__OP_POLL)
+            return ready;
+    }
+    do
+        n = op->kind == KIN__OP_READ ? try_read(op)
+            : op->kind == KIN__OP_WRITE ? try_write(op) : try_accept(op);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : (int)n;
+}
+
+int kin__fd_close(int fd)
+{
+    if (kin__io_fails("close", EIO)) {
+        close(fd);
+        return -EIO;
+    }
+    return close(fd) < 0 && errno != EINTR ? -errno : 0;    /* interrupted: closed, on Linux */
+}
+
+void kin__io_broken(const char *what, int error)
+{
+    kin_report("%s: %s; the run cannot go on", what, strerror(error));
+    abort();
+}
