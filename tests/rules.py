@@ -19,7 +19,7 @@ RULE = re.compile(r'^([A-Z]\d+)_')
 
 # What the first version promises; `custom` and `quorum` of G3 come later.
 PROMISED = ('G1 G2 G3 G4 G5 G6 G7 G8 G9 G12 G13 G14 G15 C1 C2 C3 C4 C5 C6 C7 C8 C9 '
-            'D1 D2 D3 D4 D5 S2 E1 E2 E3 E4 E5 F2 F5 Q1').split()
+            'D1 D2 D3 D4 D5 S2 S3 E1 E2 E3 E4 E5 F2 F5 Q1 Q3').split()
 
 
 class Tally:

@@ -338,7 +338,7 @@ static void write_outcome(struct kin__task *task, kin_status status, int code)
 
     record->status = status;
     record->code = code;
-    if (!(flags & KIN__REACHED))
+    if (!(flags & KIN__REACHED) && status != KIN_CANCELLED)
         return;
     record->timed_out = (flags & KIN__EXPIRED) && (flags & KIN__TOLD);
     record->cancelled = true;

@@ -476,3 +476,20 @@ TEST(E3_kin_main_prints_the_tree_and_maps_the_code)
     CHECK_INT(kin_main(tree_in_main, &failed), 1);
     CHECK_INT(kin_main(tree_in_main, &fine), 0);
 }
+
+KIN_TEST(E3_an_explanation_after_a_close_keeps_the_tree_as_its_cause)
+{
+    int code = -EIO;
+    kin_group g = kin_group_open(.name = "disks");
+
+    kin_spawn(&g, give, &code, .name = "read");
+    CHECK_CODE(kin_group_close(&g, 0), -EIO);
+    CHECK_CODE(kin_fail(-ENODEV, "no disk left"), -ENODEV);
+    CHECK_CODE(kin_fail(-ENODEV, "no disk left, %s", "really"), -ENODEV);
+    const kin_error *error = kin_error_last();
+    CHECK_CODE(error->code, -ENODEV);
+    CHECK(error->cause != NULL && error->cause->parent == error);
+    CHECK_CODE(error->cause->code, -EIO);
+    CHECK_STR(error->cause->child->name, "read");
+    CHECK_HAS(test_error_text(error), "caused by disks");
+}

@@ -328,3 +328,33 @@ KIN_TEST(C6_a_second_cancel_during_the_grace_changes_nothing)
     CHECK_STR(kin_cancelled()->message, "first");
     kin_scope_close(&s, 0);
 }
+
+static int obey(void *arg)
+{
+    (void)arg;
+    while (!kin_cancelled())
+        if (kin_sleep(KIN_MS(100)) < 0)
+            return kin_fail(-EIO, "it was told before it looked");
+    return KIN_ECANCELED;
+}
+
+KIN_TEST(C6_who_obeys_a_soft_cancellation_is_cancelled_not_failed)
+{
+    kin_task task;
+    kin_group g = kin_group_open(.timeout = KIN_S(1), .grace = KIN_S(9));
+
+    kin_spawn(&g, obey, NULL, .task = &task);
+    CHECK_CODE(kin_group_close(&g, 0), KIN_ETIMEDOUT);
+    CHECK_INT(task.status, KIN_CANCELLED);
+    CHECK_INT(task.reason.kind, KIN_BY_DEADLINE);
+    CHECK(kin_now() < KIN_S(2));
+}
+
+KIN_TEST(C6_a_scope_that_ends_in_its_grace_has_timed_out)
+{
+    kin_scope s = kin_scope_open(.timeout = KIN_S(1), .grace = KIN_S(9));
+
+    CHECK_CODE(kin_sleep(KIN_S(2)), 0);
+    CHECK(kin_cancelled()->soft);
+    CHECK_CODE(kin_scope_close(&s, KIN_ECANCELED), KIN_ETIMEDOUT);
+}

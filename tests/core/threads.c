@@ -125,9 +125,11 @@ static int touch(void *arg)
     CHECK_INT(kin_semaphore_release(&shared->semaphore), KIN_EFOREIGN);
     CHECK_INT(kin_event_wait(&shared->event), KIN_EFOREIGN);
     kin_event_set(&shared->event);              /* wakes nobody of the other runtime */
-    shared->event.set = false;
     CHECK_INT(kin_queue_get(&shared->queue, &item), KIN_EFOREIGN);
     CHECK_INT(kin_queue_put(&shared->queue, NULL), KIN_EFOREIGN);
+    CHECK(!shared->event.set);
+    kin_queue_shutdown(&shared->queue);
+    CHECK(!shared->queue.closed);
     CHECK_INT(kin_spawn(&shared->group, wait_event, shared), KIN_ESTALE);
     CHECK_INT(kin_cancel(&shared->group, NULL), KIN_ESTALE);
     CHECK_INT(kin_cancel(&shared->task, NULL), KIN_ESTALE);
