@@ -53,7 +53,7 @@ static void sign(kin_error *error, const struct kin__task *task)
     kin__error_name(error->name, sizeof error->name, task->base.name);
 }
 
-static void begin(kin_error *error, int code, const char *at, const struct kin__task *task)
+static void error_begin(kin_error *error, int code, const char *at, const struct kin__task *task)
 {
     error->code = code;
     error->at = at ? at : "";
@@ -115,7 +115,7 @@ int kin_fail_at(const char *at, int code, const char *format, ...)
     va_end(arguments);
     cause = take_cause(rt, rt->current);
     slot = kin__error_slot(rt, rt->current);
-    begin(slot, code, at, rt->current);
+    error_begin(slot, code, at, rt->current);
     adopt(slot, cause);
     memcpy(slot->message, message, sizeof message);
     rt->current->error = slot;
@@ -134,7 +134,7 @@ kin_error *kin__error_bare(struct kin__runtime *rt, const struct kin__task *task
 
     if (!error)
         return NULL;
-    begin(error, code, task->base.at, task);
+    error_begin(error, code, task->base.at, task);
     kin__error_name(error->message, sizeof error->message, message);
     return error;
 }
@@ -227,7 +227,7 @@ void kin__errors_to_slot(struct kin__runtime *rt, struct kin__group *group, int 
         task->error = errors->first;
         return;
     }
-    begin(root, code, group->scope.at, task);
+    error_begin(root, code, group->scope.at, task);
     if (group->scope.name)
         kin__error_name(root->name, sizeof root->name, group->scope.name);
     say_outcome(root, group, code);

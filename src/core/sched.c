@@ -303,7 +303,7 @@ void kin__yield(struct kin__runtime *rt)
     kin__park(rt, rt->current);
 }
 
-static void give_back(struct kin__runtime *rt, struct kin__stack *stack)
+static void give_stack_back(struct kin__runtime *rt, struct kin__stack *stack)
 {
     struct kin__task *starved = kin__queue_pop(&rt->starved);
 
@@ -312,37 +312,49 @@ static void give_back(struct kin__runtime *rt, struct kin__stack *stack)
         kin__ready(rt, starved);
 }
 
-static inline void run_here(struct kin__runtime *rt, struct kin__stack *stack,
-                            struct kin__task *task)
+/* Leaves the stack for good to go on with a task that has one, or gets one. */
+static void leave_stack(struct kin__runtime *rt, struct kin__stack *stack, struct kin__task *next)
 {
-    task->stack = stack;
-    rt->current = task;
-    kin__task_run(rt, task);
-    if (kin__unlikely(!stack->guarded))
-        kin__stack_check_canary(stack, task);
+    void *nowhere, *load = context_of(next);
+
+    if (!load) {
+        kin__queue_push(&rt->starved, next);
+        return;
+    }
+    rt->current = next;
+    give_stack_back(rt, stack);
+    switch_stack(rt, stack, &nowhere, next->stack, load, true);
+}
+
+/* The next task that has not started and belongs on a stack like this one. Comes
+ * back only with such a task: for others the stack is left. */
+static inline struct kin__task *next_here(struct kin__runtime *rt, struct kin__stack *stack,
+                                          const struct kin__stack_pool *stacks)
+{
+    for (;;) {
+        struct kin__task *next = next_task(rt);
+
+        if (!next->sp && next != &rt->host && stacks_of(next) == stacks)
+            return next;
+        leave_stack(rt, stack, next);
+    }
 }
 
 /* The bottom frame of every stack. */
 static void loop(void)
 {
     struct kin__runtime *rt = kin__rt;
-    struct kin__stack *stack = rt->current->stack;
-    struct kin__stack_pool *stacks = kin__stack_pool_of(stack);
-    void *load, *nowhere;
+    struct kin__task *task = rt->current;
+    struct kin__stack *stack = task->stack;
+    const struct kin__stack_pool *stacks = kin__stack_pool_of(stack);
 
     arrived(rt);
-    run_here(rt, stack, rt->current);
     for (;;) {
-        struct kin__task *next = next_task(rt);
-
-        if (!next->sp && next != &rt->host && stacks_of(next) == stacks) {
-            run_here(rt, stack, next);
-        } else if ((load = context_of(next))) {
-            rt->current = next;
-            give_back(rt, stack);
-            switch_stack(rt, stack, &nowhere, next->stack, load, true);
-        } else {
-            kin__queue_push(&rt->starved, next);
-        }
+        task->stack = stack;
+        rt->current = task;
+        kin__task_run(rt, task);
+        if (kin__unlikely(!stack->guarded))
+            kin__stack_check_canary(stack, task);
+        task = next_here(rt, stack, stacks);
     }
 }

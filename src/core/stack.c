@@ -37,7 +37,7 @@
 #define STACK_FACTOR (KIN__SANITIZED ? 4u : 1u)     /* their frames are larger */
 
 enum { DEFAULT_STACK = 128 * 1024, LEAST_STACK = 96 * 1024 };
-enum { FIRST_SLAB = 16, LARGEST_SLAB = 256, COLOURS = 8, COLOUR = 128 };
+enum { FIRST_STACKS = 16, MOST_STACKS = 256, COLOURS = 8, COLOUR = 128 };
 static const uint64_t CANARY = 0x6b696e2063616e61;
 
 struct kin__slab {
@@ -75,12 +75,12 @@ struct kin__stack_pool *kin__stack_pool_for(struct kin__runtime *rt, size_t size
         at = &(*at)->next;
     if (!*at && (*at = kin__os_alloc(sizeof **at))) {
         (*at)->stride = stride;
-        (*at)->next_slab = FIRST_SLAB;
+        (*at)->next_slab = FIRST_STACKS;
     }
     return *at;
 }
 
-static void list_remove(struct kin__slab **list, struct kin__slab *slab)
+static void slabs_remove(struct kin__slab **list, struct kin__slab *slab)
 {
     if (slab->prev)
         slab->prev->next = slab->next;
@@ -90,7 +90,7 @@ static void list_remove(struct kin__slab **list, struct kin__slab *slab)
         slab->next->prev = slab->prev;
 }
 
-static void list_push(struct kin__slab **list, struct kin__slab *slab)
+static void slabs_push(struct kin__slab **list, struct kin__slab *slab)
 {
     slab->prev = NULL;
     slab->next = *list;
@@ -115,9 +115,9 @@ static struct kin__slab *slab_new(struct kin__stack_pool *pool)
     slab->count = count;
     slab->fresh = count;
     pool->empty++;
-    if (pool->next_slab < LARGEST_SLAB)
+    if (pool->next_slab < MOST_STACKS)
         pool->next_slab *= 2;
-    list_push(&pool->available, slab);
+    slabs_push(&pool->available, slab);
     return slab;
 }
 
@@ -205,8 +205,8 @@ struct kin__stack *kin__stack_get(struct kin__stack_pool *pool)
     if (slab->used++ == 0)
         pool->empty--;
     if (slab->used == slab->count) {
-        list_remove(&pool->available, slab);
-        list_push(&pool->full, slab);
+        slabs_remove(&pool->available, slab);
+        slabs_push(&pool->full, slab);
     }
     return stack;
 }
@@ -221,8 +221,8 @@ void kin__stack_put(struct kin__stack *stack)
     slab->free = stack;
     pool->live--;
     if (slab != pool->available) {
-        list_remove(slab->used == slab->count ? &pool->full : &pool->available, slab);
-        list_push(&pool->available, slab);
+        slabs_remove(slab->used == slab->count ? &pool->full : &pool->available, slab);
+        slabs_push(&pool->available, slab);
     }
     if (--slab->used == 0)
         pool->empty++;
@@ -236,7 +236,7 @@ static void pool_trim(struct kin__stack_pool *pool)
         next = slab->next;
         if (slab->used > 0)
             continue;
-        list_remove(&pool->available, slab);
+        slabs_remove(&pool->available, slab);
         pool->empty--;
         slab_destroy(slab);
     }
@@ -249,7 +249,7 @@ void kin__stack_pools_trim(struct kin__runtime *rt)
             pool_trim(pool);
 }
 
-static void destroy_list(struct kin__slab *list)
+static void slabs_destroy(struct kin__slab *list)
 {
     struct kin__slab *next;
 
@@ -265,8 +265,8 @@ void kin__stack_pools_destroy(struct kin__runtime *rt)
 
     for (pool = rt->stacks; pool; pool = next) {
         next = pool->next;
-        destroy_list(pool->available);
-        destroy_list(pool->full);
+        slabs_destroy(pool->available);
+        slabs_destroy(pool->full);
         kin__os_free(pool);
     }
     rt->stacks = NULL;

@@ -407,7 +407,7 @@ static bool ends_plainly(const struct kin__task *task, int code)
     return code >= 0 && !task->traits && !task->base.flags && !task->base.first && !task->error;
 }
 
-static void leave_group(struct kin__runtime *rt, struct kin__task *task)
+static void leave(struct kin__runtime *rt, struct kin__task *task)
 {
     struct kin__group *group = kin__group_of(task->base.parent);
 
@@ -418,11 +418,11 @@ static void leave_group(struct kin__runtime *rt, struct kin__task *task)
 }
 
 /* Before the first step: false if it is not to be run at all. */
-static kin__cold bool begin(struct kin__runtime *rt, struct kin__task *task)
+static kin__cold bool begin_running(struct kin__runtime *rt, struct kin__task *task)
 {
     if ((task->traits & KIN__SKIP_CANCELLED) && (task->base.flags & KIN__REACHED)) {
         end_special(rt, task, KIN_SKIPPED, KIN_ECANCELED);
-        leave_group(rt, task);
+        leave(rt, task);
         return false;
     }
     if (task->traits & KIN__LIMITED)
@@ -435,7 +435,7 @@ void kin__task_run(struct kin__runtime *rt, struct kin__task *task)
 {
     int code;
 
-    if (kin__unlikely(task->traits) && !begin(rt, task))
+    if (kin__unlikely(task->traits) && !begin_running(rt, task))
         return;
     code = task->fn(task->arg);
     if (kin__unlikely(!ends_plainly(task, code))) {
@@ -444,7 +444,7 @@ void kin__task_run(struct kin__runtime *rt, struct kin__task *task)
         task->record->status = KIN_OK;
         task->record->code = code;
     }
-    leave_group(rt, task);
+    leave(rt, task);
 }
 
 /* It was accepted, so it must run; but there is no memory for a stack, and nobody

@@ -25,7 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { BATCH = 128 };
+enum { EVENTS = 128 };
 
 #define OWN_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | (uint32_t)EPOLLET)
 #define ENDING_EVENTS (EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR)
@@ -34,7 +34,7 @@ struct epoll {
     struct kin__io io;
     int fd;
     bool coarse;                /* no epoll_pwait2: milliseconds */
-    struct epoll_event events[BATCH];
+    struct epoll_event events[EVENTS];
 };
 
 static int epoll_open(struct kin__runtime *rt)
@@ -231,7 +231,7 @@ static int wait_coarse(struct epoll *epoll, int64_t timeout)
 
     if (kin__io_fails("epoll_wait", EINTR))
         return -1;
-    return epoll_wait(epoll->fd, epoll->events, BATCH,
+    return epoll_wait(epoll->fd, epoll->events, EVENTS,
                       timeout == KIN_FOREVER ? -1 : ms > INT_MAX ? INT_MAX : (int)ms);
 }
 
@@ -243,7 +243,7 @@ static int wait_events(struct epoll *epoll, int64_t timeout)
 
     if (timeout > 0 && timeout != KIN_FOREVER && !epoll->coarse) {
         n = kin__io_fails("epoll_pwait2", ENOSYS)
-                ? -1 : syscall(SYS_epoll_pwait2, epoll->fd, epoll->events, BATCH, &limit, NULL, 0);
+                ? -1 : syscall(SYS_epoll_pwait2, epoll->fd, epoll->events, EVENTS, &limit, NULL, 0);
         if (n >= 0 || (errno != ENOSYS && errno != EPERM))
             return (int)n;
         epoll->coarse = true;           /* an old kernel, or a container's filter */

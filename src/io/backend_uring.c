@@ -27,7 +27,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-enum { SUBMISSIONS = 256, COMPLETIONS = 4096, BATCH = 64 };
+enum { SUBMISSIONS = 256, COMPLETIONS = 4096, PEEK = 64 };
 enum place { NOWHERE, UNSENT, SENT, TO_ABORT, ABORTING };
 
 #define CANCEL_DATA ((uint64_t)1)       /* no operation's address */
@@ -370,11 +370,11 @@ static void take(struct uring *u, const struct io_uring_cqe *cqe)
 /* As much as the ring holds, so that what completes meanwhile keeps nobody waiting. */
 static void reap(struct uring *u)
 {
-    struct io_uring_cqe *cqes[BATCH];
+    struct io_uring_cqe *cqes[PEEK];
     unsigned n, taken = 0;
 
     do {
-        n = io_uring_peek_batch_cqe(&u->ring, cqes, BATCH);
+        n = io_uring_peek_batch_cqe(&u->ring, cqes, PEEK);
         for (unsigned i = 0; i < n; i++)
             take(u, cqes[i]);
         io_uring_cq_advance(&u->ring, n);

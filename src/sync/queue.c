@@ -35,21 +35,21 @@ static void queue_describe(const struct kin_wait *wait, char *text, size_t size)
 static const struct kin_wait_ops get_ops = { "queue get", getter_abort, queue_describe };
 static const struct kin_wait_ops put_ops = { "queue put", putter_abort, queue_describe };
 
-static int claim(kin_queue *queue)
+static int queue_claim(kin_queue *queue)
 {
     int rc = kin_wait_list_claim(&queue->getters);
 
     return rc < 0 ? rc : kin_wait_list_claim(&queue->putters);
 }
 
-static void push(kin_queue *queue, void *item)
+static void slots_push(kin_queue *queue, void *item)
 {
     uint32_t at = queue->first + queue->count++;
 
     queue->slots[at < queue->capacity ? at : at - queue->capacity] = item;
 }
 
-static void *pop(kin_queue *queue)
+static void *slots_pop(kin_queue *queue)
 {
     void *item = queue->slots[queue->first];
 
@@ -61,7 +61,7 @@ static void *pop(kin_queue *queue)
 int kin_queue_try_put(kin_queue *queue, void *item)
 {
     struct kin_wait *getter;
-    int rc = claim(queue);
+    int rc = queue_claim(queue);
 
     if (rc < 0 || queue->closed)
         return rc < 0 ? rc : KIN_ECLOSED;
@@ -72,7 +72,7 @@ int kin_queue_try_put(kin_queue *queue, void *item)
     }
     if (queue->count == queue->capacity)
         return KIN_EAGAIN;
-    push(queue, item);
+    slots_push(queue, item);
     return 0;
 }
 
@@ -96,17 +96,17 @@ int kin_queue_put(kin_queue *queue, void *item)
 int kin_queue_try_get(kin_queue *queue, void **item)
 {
     struct kin_wait *putter;
-    int rc = claim(queue);
+    int rc = queue_claim(queue);
 
     if (rc < 0)
         return rc;
     putter = kin_wait_list_take(&queue->putters);
     if (!putter && queue->count == 0)
         return queue->closed ? KIN_ECLOSED : KIN_EAGAIN;
-    *item = queue->count ? pop(queue) : putter->value;
+    *item = queue->count ? slots_pop(queue) : putter->value;
     if (putter) {
         if (queue->capacity)
-            push(queue, putter->value);
+            slots_push(queue, putter->value);
         kin_wait_wake(putter, 0);
     }
     return 0;
@@ -135,7 +135,7 @@ void kin_queue_shutdown(kin_queue *queue)
 {
     struct kin_wait *wait;
 
-    if ((queue->getters.first || queue->putters.first) && claim(queue) < 0) {
+    if ((queue->getters.first || queue->putters.first) && queue_claim(queue) < 0) {
         kin__misuse(NULL, "a queue shut down outside of its waiters' runtime");
         return;
     }
