@@ -13,6 +13,7 @@ the kernel kills them.
 import ctypes
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -138,7 +139,7 @@ def set_up(at):
     ports = {"http": free_port(), "https": free_port(), "python": free_port()}
     ports.update(hostile.start(at))
     (at / "nginx.conf").write_text(NGINX.format(dir=at, **ports))
-    nginx = start("nginx", "-c", f"{at}/nginx.conf", "-e", f"{at}/error.log", "-p", str(at))
+    nginx = start(shutil.which("nginx") or "/usr/sbin/nginx", "-c", f"{at}/nginx.conf", "-e", f"{at}/error.log", "-p", str(at))
     python = start(sys.executable, "-c", HTTP_SERVER, str(ports["python"]), cwd=www)
     wait_for(ports["http"], nginx)
     wait_for(ports["python"], python)
