@@ -15,6 +15,7 @@ SILENT_NAMES = """
 set -e
 ip link set lo up
 mount --bind "$1/resolv.conf" /etc/resolv.conf
+: >"$1/bound"
 "$2" -c 'import socket, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("127.0.0.1", 53))
