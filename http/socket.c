@@ -236,7 +236,7 @@ static curl_socket_t on_open(void *transfer, curlsocktype purpose, struct curl_s
     }
     forget(t->sockets, fd);
     if (!add(t->sockets, fd, true)) {
-        t->cause = -ENOMEM;
+        kin__http_fail(t, -ENOMEM);     /* curl itself may forget this failure, and wait */
         close(fd);
         return CURL_SOCKET_BAD;
     }
