@@ -66,7 +66,8 @@ enum kin_class {
     KIN_CLASS_MISUSE = 4,       /* the caller broke a rule */
     KIN_CLASS_HTTP = 5,         /* a transfer failed (kin_http.h) */
     KIN_CLASS_HTTP_STATUS = 6,  /* a server answered 400 or more (kin_http.h) */
-    KIN_CLASS_USER = 64         /* yours: 64 to 16383 */
+    KIN_CLASS_USER = 64,        /* yours: from here … */
+    KIN_CLASS_LAST = 16383      /* … to here */
 };
 
 /*      name            class     no  sentence */
@@ -174,7 +175,7 @@ struct kin_run_options {
     /* Called with the whole error tree before the run ends with a failure. */
     void (*on_error)(const kin_error *tree, void *arg);
     /* Receives a line for each misuse, and for each error that nobody can reach
-     * any more. NULL: they go to standard error. */
+     * any more. Must not block. NULL: they go to standard error. */
     void (*on_report)(const char *line, void *arg);
     void *arg;                  /* for both */
 };
@@ -342,7 +343,8 @@ struct kin_scope_options {
     const char *at;         /* set by the macro */
     const char *name;       /* borrowed until it closes */
     int64_t timeout, deadline, grace;
-    int64_t shield;         /* keeps outer cancellation out for so long; KIN_FOREVER: for ever */
+    int64_t shield;         /* keeps outer cancellation out for so long, once there is one;
+                             * KIN_FOREVER: for ever */
     bool cancelled;         /* open it already cancelled */
 };
 #define kin_scope_open(...) \

@@ -24,7 +24,7 @@ const kin_reason kin__reason_deadlock = { .kind = KIN_BY_DEADLOCK, .at = "" };
 
 /* ------------------------------------------------------------- the walk */
 
-static void reach_node(struct kin__runtime *rt, struct kin__scope *scope)
+static void reach_node(struct kin__scope *scope)
 {
     scope->flags |= KIN__REACHED;
     if (scope->kind == KIN__GROUP) {
@@ -32,7 +32,7 @@ static void reach_node(struct kin__runtime *rt, struct kin__scope *scope)
         kin__group_refuse_spawners(kin__group_of(scope));
     }
     if (scope->owner->scope == scope)
-        kin__wait_abort(rt, scope->owner);
+        kin__wait_abort(scope->owner);
 }
 
 /* The first of these siblings that a cancellation of their parent reaches. */
@@ -68,7 +68,7 @@ static void reach(struct kin__runtime *rt, struct kin__scope *top)
         return;
     rt->ready = (struct kin__task_queue){ NULL, NULL };
     for (struct kin__scope *scope = top; scope; scope = next_node(rt, scope, top))
-        reach_node(rt, scope);
+        reach_node(scope);
     kin__queue_sort(&rt->ready);
     kin__queue_splice(&before, &rt->ready);
 }
@@ -138,9 +138,7 @@ void kin__scope_expire(struct kin__runtime *rt, struct kin__scope *scope)
 /* A cancellation waits outside: the shield's time begins. */
 void kin__shield_begin(struct kin__runtime *rt, struct kin__group *shield)
 {
-    if (shield->shield < 0)
-        kin__shield_lift(rt, shield);
-    else if (shield->shield_timer.state == KIN__TIMER_IDLE)
+    if (shield->shield_timer.state == KIN__TIMER_IDLE)
         kin__timer_arm(rt, &shield->shield_timer, shield->shield);
 }
 
@@ -187,6 +185,16 @@ static const struct kin__scope *outermost_cancelled(const struct kin__scope *sco
 bool kin__cancel_visible(const struct kin__scope *scope)
 {
     return (scope->flags & KIN__REACHED) || outermost_cancelled(scope);
+}
+
+/* While an outer grace runs, a scope's own hard cancellation is what its calls saw. */
+bool kin__outer_cancelled(const struct kin__scope *scope)
+{
+    if ((scope->flags & KIN__SHIELD) || !scope->parent)
+        return false;
+    if (scope->flags & KIN__HARD)
+        return scope->parent->flags & KIN__REACHED;
+    return kin__cancel_visible(scope->parent);
 }
 
 /* Somebody ends because of a cancellation that no call has told him of: he has

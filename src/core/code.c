@@ -29,11 +29,17 @@ static const struct kin_class_texts *texts_of(int class_number)
     return NULL;
 }
 
+static bool may_register(int class_number)
+{
+    return class_number == KIN_CLASS_HTTP || class_number == KIN_CLASS_HTTP_STATUS ||
+           (class_number >= KIN_CLASS_USER && class_number <= KIN_CLASS_LAST);
+}
+
 int kin_class_register(const struct kin_class_texts *texts)
 {
     struct entry *entry;
 
-    if (!texts || !texts->name || texts->class_number < KIN_CLASS_HTTP || texts->class_number > 16383)
+    if (!texts || !texts->name || !may_register(texts->class_number))
         return KIN_EINVAL;
     entry = kin__os_alloc(sizeof *entry);
     if (!entry)
@@ -57,6 +63,18 @@ const char *kin_class_name(int class_number)
         return texts->name;
     return class_number >= KIN_CLASS_USER ? "user" : "unknown";
 }
+
+#if defined __GLIBC__
+#define errno_name strerrorname_np
+#define errno_text strerrordesc_np
+#else
+static const char *errno_name(int number)
+{
+    (void)number;
+    return NULL;
+}
+#define errno_text strerror
+#endif
 
 static const char *own_name(int code)
 {
@@ -88,7 +106,7 @@ const char *kin_code_name(int code)
     if (code >= 0)
         return "OK";
     if (!name && kin_class(code) == KIN_CLASS_SYSTEM)
-        name = strerrorname_np(-code);
+        name = errno_name(-code);
     texts = name ? NULL : texts_of(kin_class(code));
     if (texts && texts->code_name)
         name = texts->code_name((int)(-(unsigned)code & 0xffff));
@@ -103,7 +121,7 @@ const char *kin_code_text(int code)
     if (code >= 0)
         return "success";
     if (!text && kin_class(code) == KIN_CLASS_SYSTEM)
-        text = strerrordesc_np(-code);
+        text = errno_text(-code);
     texts = text ? NULL : texts_of(kin_class(code));
     if (texts && texts->code_text)
         text = texts->code_text((int)(-(unsigned)code & 0xffff));

@@ -79,9 +79,7 @@ enum kin__flag {
     KIN__SOFT = 1 << 3,             /* its own cancellation, while the grace runs */
     KIN__EXPIRED = 1 << 4,          /* its own deadline has fired */
     KIN__SHIELD = 1 << 5,           /* outer cancellation is kept out */
-    KIN__CLOSING = 1 << 6,          /* the group's body has closed, its tasks may go on */
-    KIN__DECIDED = 1 << 7,
-    KIN__SYSTEM = 1 << 8            /* the hidden group of helpers */
+    KIN__DECIDED = 1 << 6
 };
 
 struct kin__scope {                 /* the first 64 bytes are what spawn and end touch */
@@ -158,6 +156,7 @@ struct kin__task {
     struct kin_wait *wait;          /* what it is parked on */
     int64_t timeout;                /* where limited; armed at the first step */
     int result;                     /* what the wait returned */
+    uint32_t unopened;              /* scopes for which there was no memory */
 } __attribute__((aligned(64)));
 
 /* -------------------------------------------------------------------- stacks */
@@ -201,7 +200,7 @@ struct kin__runtime {
     uint32_t streak;                /* steps in a row that were taken from ahead */
     uint32_t steps;                 /* left in this turn */
     uint32_t careful;               /* turns of one step still to come */
-    int64_t turn_began;
+    int64_t turn_began, trimmed;
     uint32_t skips;
     uint64_t run, last_id;          /* ids carry the run's number in their top 16 bits */
     uint64_t outside;               /* operations and watches that the backend has under way */
@@ -257,7 +256,9 @@ static inline void *kin__find(const struct kin__runtime *rt, void *state, uint64
 static inline struct kin__group *kin__group_find(const struct kin__runtime *rt,
                                                  const kin_group *handle)
 {
-    return handle ? kin__find(rt, handle->state, handle->id) : NULL;
+    struct kin__scope *scope = handle ? kin__find(rt, handle->state, handle->id) : NULL;
+
+    return scope && scope->kind == KIN__GROUP ? kin__container(scope, struct kin__group, scope) : NULL;
 }
 
 static inline void kin__scope_link(struct kin__scope *scope, struct kin__scope *parent)
@@ -345,12 +346,13 @@ int kin__spawn(struct kin__runtime *rt, struct kin__group *group,
 /* group.c */
 struct kin__group *kin__group_new(struct kin__runtime *rt, const struct kin_group_options *options);
 void kin__group_count(struct kin__group *group, kin_status status);
+void kin__group_wake_closer(struct kin__group *group);
 void kin__group_decide(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by);
 void kin__group_fail(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by,
                      int code, kin_error *error);
 void kin__group_join(struct kin__runtime *rt, struct kin__group *group);
 void kin__group_refuse_spawners(struct kin__group *group);
-int kin__group_take_slot(struct kin__runtime *rt, struct kin__group *group, bool dont_wait);
+int kin__group_take_slot(struct kin__group *group, bool dont_wait);
 void kin__group_give_slot(struct kin__runtime *rt, struct kin__group *group);
 
 /* scope.c: the tree */
@@ -385,12 +387,14 @@ void kin__told(struct kin__scope *scope);
 void kin__told_by_choice(struct kin__scope *scope);
 /* Is a cancellation visible here, soft or hard, own or outer? */
 bool kin__cancel_visible(const struct kin__scope *scope);
+/* Does a cancellation from outside of the scope count more than its own? */
+bool kin__outer_cancelled(const struct kin__scope *scope);
 extern const kin_reason kin__reason_deadline, kin__reason_deadlock, kin__reason_memory;
 
 /* wait.c */
 extern const struct kin_wait_ops kin__wait_join;
 void kin__sleep_fire(struct kin__timer *timer);
-void kin__wait_abort(struct kin__runtime *rt, struct kin__task *task);
+void kin__wait_abort(struct kin__task *task);
 
 /* error.c, error_tree.c */
 static inline kin_error *kin__mutable(const kin_error *error)
@@ -447,14 +451,16 @@ struct kin__stack_pool {
     struct kin__slab *full;
     size_t stride;                  /* address space of a stack, guard included */
     uint32_t next_slab;
-    uint32_t empty;                 /* slabs with no stack in use */
+    uint32_t empty;                 /* slabs with no stack in use, */
+    uint32_t spare;                 /* … and the fewest there were since the last trim */
     uint64_t live;
     size_t colour;
 };
 struct kin__stack_pool *kin__stack_pool_for(struct kin__runtime *rt, size_t size);
 struct kin__stack *kin__stack_get(struct kin__stack_pool *pool);
 void kin__stack_put(struct kin__stack *stack);
-void kin__stack_pools_trim(struct kin__runtime *rt);    /* only between steps */
+/* Unmaps slabs that nobody has used for a while. Only between steps. */
+void kin__stack_pools_trim(struct kin__runtime *rt, int64_t now);
 void kin__stack_pools_destroy(struct kin__runtime *rt);
 struct kin__stack_pool *kin__stack_pool_of(const struct kin__stack *stack);
 kin_error *kin__stack_error_slot(const struct kin__stack *stack);

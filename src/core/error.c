@@ -104,7 +104,7 @@ static kin_error *take_cause(struct kin__runtime *rt, struct kin__task *task)
 int kin_fail_at(const char *at, int code, const char *format, ...)
 {
     struct kin__runtime *rt = kin__rt;
-    char message[sizeof ((kin_error *)NULL)->message];
+    char message[sizeof ((kin_error *)NULL)->message + 8];
     kin_error *slot, *cause;
     va_list arguments;
 
@@ -117,7 +117,7 @@ int kin_fail_at(const char *at, int code, const char *format, ...)
     slot = kin__error_slot(rt, rt->current);
     error_begin(slot, code, at, rt->current);
     adopt(slot, cause);
-    memcpy(slot->message, message, sizeof message);
+    kin__error_name(slot->message, sizeof slot->message, message);
     rt->current->error = slot;
     return code;
 }
@@ -211,6 +211,16 @@ static void say_outcome(kin_error *error, const struct kin__group *group, int co
         snprintf(error->message, sizeof error->message, "failures on the way to a success");
 }
 
+/* Without a root there can be no siblings. */
+static kin_error *alone(struct kin__runtime *rt, kin_error *error)
+{
+    if (error) {
+        kin__error_free_trees(kin__mutable(error->next), release_to_pool, rt);
+        error->next = NULL;
+    }
+    return error;
+}
+
 /* The closer's slot becomes the group's tree. A tree whose root there is no memory
  * for stands without its root: the first failure speaks for it. */
 void kin__errors_to_slot(struct kin__runtime *rt, struct kin__group *group, int code)
@@ -224,7 +234,7 @@ void kin__errors_to_slot(struct kin__runtime *rt, struct kin__group *group, int 
         return;
     root = kin__pool_get(rt->errors);
     if (!root) {
-        task->error = errors->first;
+        task->error = alone(rt, errors->first);
         return;
     }
     error_begin(root, code, group->scope.at, task);

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { MOST_INDENT = 40 };
+
 /* Frees trees that are linked by next, without recursion: what hangs on an error is
  * put in front of what is still to be freed. */
 void kin__error_free_trees(kin_error *error,
@@ -43,6 +45,8 @@ kin_match kin_match_code(int code)
 
 kin_match kin_match_class(int class_number)
 {
+    if (class_number < 0 || class_number > KIN_CLASS_LAST)
+        return (kin_match){ .from = 0, .to = -1 };      /* nothing */
     return (kin_match){ .from = KIN_CODE(class_number, 0xffff),
                         .to = class_number ? KIN_CODE(class_number, 0) : -1 };
 }
@@ -246,9 +250,14 @@ static void print_name(const kin_error *error, FILE *out)
     fputs(": ", out);
 }
 
+static int indent(int depth)
+{
+    return 2 * (depth < MOST_INDENT ? depth : MOST_INDENT);
+}
+
 static void print_one(const kin_error *error, int depth, bool cause, FILE *out)
 {
-    fprintf(out, "%*s%s", depth * 2, "", cause ? "caused by " : "");
+    fprintf(out, "%*s%s", indent(depth), "", cause ? "caused by " : "");
     print_name(error, out);
     fputs(error->message[0] ? error->message : kin_code_text(error->code), out);
     if (error->code < 0)
@@ -259,7 +268,8 @@ static void print_one(const kin_error *error, int depth, bool cause, FILE *out)
 static void print_dropped(const kin_error *error, int depth, FILE *out)
 {
     if (error->dropped)
-        fprintf(out, "%*sand %llu more\n", depth * 2 + 2, "", (unsigned long long)error->dropped);
+        fprintf(out, "%*sand %llu more\n", indent(depth + 1), "",
+                (unsigned long long)error->dropped);
 }
 
 static bool is_cause(const kin_error *error)

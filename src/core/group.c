@@ -79,12 +79,11 @@ static const struct kin_wait_ops spawner_ops = { "room in the group", spawner_ab
 
 /* Takes a slot for a spawner from outside of the group's tasks, who has to wait
  * for one. 0, KIN_EAGAIN, or KIN_ECANCELED. */
-int kin__group_take_slot(struct kin__runtime *rt, struct kin__group *group, bool dont_wait)
+int kin__group_take_slot(struct kin__group *group, bool dont_wait)
 {
     struct kin_wait wait;
     int rc;
 
-    (void)rt;
     if (group->running < group->limit && !group->spawners.first) {
         group->running++;
         return 0;
@@ -155,17 +154,36 @@ void kin__group_count(struct kin__group *group, kin_status status)
 
 /* ------------------------------------------------------------------- closing */
 
+/* Woken once: the closer may be on the run queue for a while before it looks. */
+void kin__group_wake_closer(struct kin__group *group)
+{
+    struct kin_wait *closer = group->closer;
+
+    group->closer = NULL;
+    kin_wait_wake(closer, 0);
+}
+
+static void group_validate(const struct kin__group *group)
+{
+    assert(group->ended <= group->accepted);
+    assert(group->limit ? group->running <= group->limit : group->running == 0);
+    assert(!group->held.head == (group->held_count == 0));
+    assert(!group->held.head || group->running == group->limit);
+    assert(!group->spawners.first || group->running == group->limit);
+    assert(kin__group_live(group) > 0 || (!group->held.head && !group->spawners.first));
+}
+
 void kin__group_join(struct kin__runtime *rt, struct kin__group *group)
 {
     struct kin_wait wait = { .ops = &kin__wait_join, .object = group, .task = rt->current };
 
-    group->scope.flags |= KIN__CLOSING;
     while (kin__group_live(group) > 0) {        /* again, if a spawner had waited for room */
         group->closer = &wait;
         kin_wait_park(&wait);
-        group->closer = NULL;
     }
-    assert(kin__group_live(group) == 0 && !group->held.head && !group->scope.first);
+    kin__group_refuse_spawners(group);          /* whose room came too late */
+    group_validate(group);
+    assert(!group->scope.first);
 }
 
 static void body_failed(struct kin__runtime *rt, struct kin__group *group, int rc)
@@ -230,12 +248,14 @@ static void leave_group(struct kin__runtime *rt, struct kin__group *group)
 {
     struct kin__task *task = rt->current;
     kin_error *kept = task->error;
+    bool failed;
 
     kin__cancel_because(rt, group, KIN_BY_LEAVING, task, group->scope.at, NULL);
     kin__group_join(rt, group);
     task->error = NULL;
+    failed = group->errors.first || group->errors.dropped;
     finish(rt, group, 0);
-    if (task->error)
+    if (failed && task->error)
         kin__error_report(task->error, "left by abandonment");
     kin__error_drop(rt, task);
     task->error = kept;

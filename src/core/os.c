@@ -65,7 +65,9 @@ static pthread_mutex_t overflow_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned overflow_users;
 static struct sigaction overflow_before[2];     /* of SIGSEGV and SIGBUS */
 static __thread stack_t alternate_before;
-static __thread char alternate_stack[16384];
+static __thread void *alternate_stack;
+
+enum { ALTERNATE_STACK = 16384 };
 
 static void put_text(char **at, const char *end, const char *text)
 {
@@ -77,9 +79,12 @@ static void put_number(char **at, const char *end, int32_t number)
 {
     char digits[12];
     int n = 0;
+    uint32_t rest = number < 0 ? -(uint32_t)number : (uint32_t)number;
 
-    for (; number > 0 && n < 11; number /= 10)
-        digits[n++] = (char)('0' + number % 10);
+    if (number < 0)
+        put_text(at, end, "-");
+    for (; rest > 0; rest /= 10)
+        digits[n++] = (char)('0' + rest % 10);
     while (n > 0 && *at < end)
         *(*at)++ = digits[--n];
 }
@@ -92,7 +97,7 @@ static void say_who(const char *name, int32_t index)
 
     put_text(&at, end, "kin: the task ");
     put_text(&at, end, *name ? name : "without a name");
-    if (index > 0) {
+    if (index != 0) {
         put_text(&at, end, "[");
         put_number(&at, end, index);
         put_text(&at, end, "]");
@@ -117,12 +122,14 @@ static void on_overflow(int signal, siginfo_t *info, void *context)
 
 void kin__os_catch_overflow(void)
 {
-    stack_t alternate = { .ss_sp = alternate_stack, .ss_size = sizeof alternate_stack };
+    stack_t alternate = { .ss_size = ALTERNATE_STACK };
     struct sigaction action = { .sa_sigaction = on_overflow, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 
     sigaltstack(NULL, &alternate_before);
-    if (alternate_before.ss_flags & SS_DISABLE)
+    if ((alternate_before.ss_flags & SS_DISABLE) && (alternate_stack = malloc(ALTERNATE_STACK))) {
+        alternate.ss_sp = alternate_stack;
         sigaltstack(&alternate, NULL);
+    }
     sigemptyset(&action.sa_mask);
     pthread_mutex_lock(&overflow_lock);
     if (overflow_users++ == 0) {
@@ -149,6 +156,8 @@ void kin__os_release_overflow(void)
         give_back(SIGBUS, &overflow_before[1]);
     }
     pthread_mutex_unlock(&overflow_lock);
-    if (alternate_before.ss_flags & SS_DISABLE)
+    if (alternate_stack)
         sigaltstack(&alternate_before, NULL);
+    free(alternate_stack);
+    alternate_stack = NULL;
 }

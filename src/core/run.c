@@ -123,6 +123,7 @@ static int runtime_open(struct kin__runtime *rt)
     rt->last_id = rt->run << KIN__RUN_SHIFT;
     rt->steps = KIN__TURN_STEPS;
     rt->virtual_clock = rt->options.virtual_clock;
+    rt->virtual_now = KIN_S(1);         /* 0 would mean "not given" in options */
     host_init(rt);
     if (!pools_open(rt) || !system_open(rt))
         return -ENOMEM;
@@ -278,8 +279,15 @@ void *kin_run_local(const void *key)
 
 int kin_run_local_set(const void *key, void *value, void (*destroy)(void *value))
 {
-    struct kin__local *local = kin__rt ? kin__os_alloc(sizeof *local) : NULL;
+    struct kin__local *local;
 
+    for (local = kin__rt ? kin__rt->locals : NULL; local; local = local->next)
+        if (local->key == key) {
+            local->value = value;
+            local->destroy = destroy;
+            return 0;
+        }
+    local = kin__rt ? kin__os_alloc(sizeof *local) : NULL;
     if (!local)
         return kin__rt ? -ENOMEM : KIN_ENORUN;
     *local = (struct kin__local){ kin__rt->locals, key, value, destroy };

@@ -142,11 +142,31 @@ static inline struct kin__task *pop(struct kin__runtime *rt)
 
 /* -------------------------------------------------------------------- turns */
 
+static struct kin__stack_pool *stacks_of(const struct kin__task *task)
+{
+    return kin__group_of(task->base.parent)->stacks;
+}
+
+/* Is there memory for a stack by now? */
+static bool retry_starved(struct kin__runtime *rt)
+{
+    struct kin__task *task = rt->starved.head;
+    struct kin__stack *stack = task ? kin__stack_get(stacks_of(task)) : NULL;
+
+    if (!stack)
+        return false;
+    kin__stack_put(stack);
+    kin__ready(rt, kin__queue_pop(&rt->starved));
+    return true;
+}
+
 /* Nothing is runnable: virtual time jumps, real time passes in the backend. */
 static void idle(struct kin__runtime *rt, int64_t now)
 {
     int64_t next;
 
+    if (retry_starved(rt))
+        return;
     kin__timers_settle(rt, now);        /* those that firing has armed */
     next = kin__timers_next(rt, rt->virtual_clock);
     if (rt->virtual_clock && rt->outside > 0)
@@ -201,7 +221,7 @@ static __attribute__((noinline)) void turn(struct kin__runtime *rt)
         idle(rt, now);
         now = kin__clock(rt);
     }
-    kin__stack_pools_trim(rt);
+    kin__stack_pools_trim(rt, now);
     rt->turn_began = now;
 }
 
@@ -253,11 +273,6 @@ static void arrived(struct kin__runtime *rt)
 }
 
 static void loop(void);
-
-static struct kin__stack_pool *stacks_of(const struct kin__task *task)
-{
-    return kin__group_of(task->base.parent)->stacks;
-}
 
 /* What to load to run the task, on a stack of its own; NULL if there is none. */
 static void *context_of(struct kin__task *task)

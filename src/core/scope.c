@@ -32,17 +32,18 @@ bool kin__scope_within(const struct kin__scope *scope, const struct kin__scope *
 void kin__scope_arm(struct kin__runtime *rt, struct kin__scope *scope, int64_t timeout,
                     int64_t deadline)
 {
-    if (timeout == 0 && deadline == 0)
-        return;
+    if ((timeout == 0 && deadline == 0) || (scope->flags & (KIN__SOFT | KIN__HARD)))
+        return;                                 /* not given, or opened cancelled */
     if (timeout < 0 || deadline < 0 || (deadline > 0 && deadline <= kin__clock(rt))) {
         scope->timer.when = deadline > 0 ? deadline : kin__clock(rt);
         kin__scope_expire(rt, scope);
         return;
     }
     if (deadline > 0 && timeout > 0 && timeout != KIN_FOREVER) {
-        int64_t later = kin__clock(rt) + timeout;
+        int64_t later;
 
-        deadline = later < deadline ? later : deadline;
+        if (!__builtin_add_overflow(kin__clock(rt), timeout, &later) && later < deadline)
+            deadline = later;
     }
     if (deadline > 0)
         kin__timer_arm_at(rt, &scope->timer, deadline);
@@ -86,7 +87,9 @@ static int set_deadline(struct kin__runtime *rt, struct kin__scope *scope, int64
 
 struct kin__group *kin__scope_find(const kin_scope *handle)
 {
-    return kin__find(kin__rt, handle->state, handle->id);
+    struct kin__scope *scope = kin__find(kin__rt, handle->state, handle->id);
+
+    return scope && scope->kind == KIN__SCOPE ? kin__group_of(scope) : NULL;
 }
 
 int kin_scope_set_deadline(kin_scope *handle, int64_t deadline)
@@ -112,8 +115,10 @@ static void look(struct kin__runtime *rt, struct kin__scope *scope, struct kin_s
         .told = scope->flags & KIN__TOLD,
         .deadline = own_deadline(rt, scope),
     };
-    if (scope->reason)
+    if (scope->reason) {
         state->reason = *scope->reason;
+        state->reason.soft = scope->flags & KIN__SOFT;
+    }
 }
 
 int kin_scope_look(const kin_scope *handle, struct kin_scope_state *state)
@@ -159,7 +164,9 @@ void kin__scope_begin(struct kin__runtime *rt, struct kin__group *record, enum k
 
 static kin_scope scope_failed(const struct kin_scope_options *options)
 {
-    if (!kin__rt)
+    if (kin__rt)
+        kin__rt->current->unopened++;           /* nothing in it may wait */
+    else
         kin__misuse(options->at, "a scope opened outside of a run");
     return (kin_scope){ NULL, UINT64_MAX };
 }
@@ -175,7 +182,7 @@ kin_scope kin_scope_open_with(const struct kin_scope_options *options)
     scope = &record->scope;
     kin__scope_begin(rt, record, KIN__SCOPE, options->at, options->name);
     record->grace = options->grace;
-    if (options->shield && !(rt->current->traits & KIN__BORROWED)) {
+    if (options->shield > 0 && !(rt->current->traits & KIN__BORROWED)) {
         record->shield = options->shield;
         scope->flags = KIN__SHIELD;
         if (scope->parent->flags & KIN__REACHED)
@@ -221,7 +228,7 @@ int kin__scope_verdict(struct kin__scope *scope, int rc)
         kin__told_by_choice(scope);
     if (!(scope->flags & KIN__TOLD))
         return rc >= 0 ? rc : 0;
-    if (!(scope->flags & KIN__SHIELD) && scope->parent && kin__cancel_visible(scope->parent))
+    if (kin__outer_cancelled(scope))
         return KIN_ECANCELED;
     if (scope->flags & KIN__EXPIRED)
         return KIN_ETIMEDOUT;
@@ -246,11 +253,12 @@ static int close_inner(struct kin__runtime *rt, struct kin__scope *scope, const 
 int kin__scope_may_close(struct kin__runtime *rt, struct kin__scope *scope, const char *what)
 {
     struct kin__task *task = rt->current;
+    char label[128];
 
     if (scope->owner == task)
         return close_inner(rt, scope, what);
-    kin__misuse(scope->at, "a %s closed by another task (%s) than the one that opened it", what,
-                task->base.name);
+    kin__task_label(scope->owner, label, sizeof label);
+    kin__misuse(scope->at, "a %s closed that was opened by another task, %s", what, label);
     return kin__scope_within(&task->base, scope) ? KIN_EDEADLK : KIN_ESTALE;
 }
 
@@ -276,6 +284,7 @@ int kin_scope_close(kin_scope *handle, int rc)
         return scope_close(kin__rt, &record->scope, rc);
     if (kin__rt && handle->id == UINT64_MAX) {
         handle->id = 0;
+        kin__rt->current->unopened--;
         return -ENOMEM;
     }
     kin__misuse(NULL, "a scope closed that is not open");

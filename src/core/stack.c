@@ -13,7 +13,7 @@
  * MADV_GUARD_INSTALL (Linux 6.13): it splits no mapping, so there is no limit to
  * their number. Where it fails, mprotect; where that fails too (its limit is
  * vm.max_map_count), a canary, which is looked at when the task ends. Slabs that
- * are empty after a burst are unmapped, all but one.
+ * have been empty for a while are unmapped, all but one.
  */
 #include "core/core.h"
 #include "kin_config.h"
@@ -36,41 +36,46 @@
 
 #define STACK_FACTOR (KIN__SANITIZED ? 4u : 1u)     /* their frames are larger */
 
-enum { DEFAULT_STACK = 128 * 1024, LEAST_STACK = 96 * 1024 };
+enum { DEFAULT_STACK = 128 * 1024, LEAST_STACK = 96 * 1024, STACK_STEP = 64 * 1024 };
+static const size_t MOST_STACK = (size_t)1 << 36;       /* 64 GiB: beyond, it is a mistake */
+static const int64_t TRIM_EVERY = KIN_MS(100);
 enum { FIRST_STACKS = 16, MOST_STACKS = 256, COLOURS = 8, COLOUR = 128 };
 static const uint64_t CANARY = 0x6b696e2063616e61;
+
+enum guard_kind { GUARD_ADVICE, GUARD_PROTECT, GUARD_CANARY };
 
 struct kin__slab {
     struct kin__slab *next, *prev;      /* in the pool's available or full list */
     struct kin__stack_pool *pool;
     char *base;
     uint32_t count, fresh, used;        /* of stacks; never handed out yet; in use */
+    enum guard_kind guard;              /* what has worked last */
     struct kin__stack *free;
     struct kin__stack stack[];
 };
 
-enum guard_kind { GUARD_ADVICE, GUARD_PROTECT, GUARD_CANARY };
-static _Atomic enum guard_kind guard_kind;      /* the weakest that was needed so far */
+static _Atomic enum guard_kind weakest;         /* guard that was needed so far */
 
 const char *kin__stack_guard_name(void)
 {
     static const char *const name[] = { "madvise", "mprotect", "canary" };
 
-    return name[guard_kind];
+    return name[weakest];
 }
 
 /* ------------------------------------------------------------------- pools */
 
 struct kin__stack_pool *kin__stack_pool_for(struct kin__runtime *rt, size_t size)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t stride = (size ? size : DEFAULT_STACK) * STACK_FACTOR;
     struct kin__stack_pool **at = &rt->stacks;
 
+    if (size > MOST_STACK)
+        return NULL;
     if (stride < LEAST_STACK)
         stride = LEAST_STACK;
-    stride = ((stride + page - 1) / page) * page;
-    stride += stride / page % 2 ? 0 : page;
+    stride = (stride + STACK_STEP - 1) / STACK_STEP * STACK_STEP;
+    stride += (size_t)sysconf(_SC_PAGESIZE);        /* an odd number of pages */
     while (*at && (*at)->stride != stride)
         at = &(*at)->next;
     if (!*at && (*at = kin__os_alloc(sizeof **at))) {
@@ -145,15 +150,16 @@ static bool guard_with(enum guard_kind kind, char *low)
     return false;
 }
 
-/* Once a kind of guard has failed, it is not tried again: it would each time. All
- * threads share that knowledge. */
+/* Each slab finds out for itself what works, once. */
 static void install_guard(struct kin__stack *stack)
 {
-    enum guard_kind kind = guard_kind;
+    struct kin__slab *slab = stack->slab;
 
-    while (!guard_with(kind, stack->low))
-        guard_kind = ++kind;
-    stack->guarded = kind != GUARD_CANARY;
+    while (!guard_with(slab->guard, stack->low))
+        slab->guard++;
+    stack->guarded = slab->guard != GUARD_CANARY;
+    if (slab->guard > weakest)
+        weakest = slab->guard;
 }
 
 bool kin__stack_guard_hit(const struct kin__stack *stack, const void *address)
@@ -202,8 +208,8 @@ struct kin__stack *kin__stack_get(struct kin__stack_pool *pool)
     else
         stack = hand_out_fresh(slab);
     pool->live++;
-    if (slab->used++ == 0)
-        pool->empty--;
+    if (slab->used++ == 0 && --pool->empty < pool->spare)
+        pool->spare = pool->empty;
     if (slab->used == slab->count) {
         slabs_remove(&pool->available, slab);
         slabs_push(&pool->full, slab);
@@ -232,21 +238,27 @@ static void pool_trim(struct kin__stack_pool *pool)
 {
     struct kin__slab *slab, *next;
 
-    for (slab = pool->available; slab && pool->empty > 1; slab = next) {
+    for (slab = pool->available; slab && pool->spare > 1; slab = next) {
         next = slab->next;
         if (slab->used > 0)
             continue;
         slabs_remove(&pool->available, slab);
         pool->empty--;
+        pool->spare--;
         slab_destroy(slab);
     }
+    pool->spare = pool->empty;
 }
 
-void kin__stack_pools_trim(struct kin__runtime *rt)
+/* A slab that is unmapped and soon needed again costs more than it gives: only those
+ * go that were spare all the time since the last look. */
+void kin__stack_pools_trim(struct kin__runtime *rt, int64_t now)
 {
+    if (now - rt->trimmed < TRIM_EVERY)
+        return;
+    rt->trimmed = now;
     for (struct kin__stack_pool *pool = rt->stacks; pool; pool = pool->next)
-        if (pool->empty > 1)
-            pool_trim(pool);
+        pool_trim(pool);
 }
 
 static void slabs_destroy(struct kin__slab *list)

@@ -23,12 +23,15 @@ struct kin__task *kin__task_find(const kin_task *handle)
 
 void kin__task_label(const struct kin__task *task, char *text, size_t size)
 {
+    char name[104];
+
+    kin__error_name(name, sizeof name, task->base.name);
     if (!task->base.name)
         snprintf(text, size, "task %llu", (unsigned long long)task->base.id & 0xffffffffffff);
     else if (task->index)
-        snprintf(text, size, "%.100s[%d]", task->base.name, task->index);
+        snprintf(text, size, "%s[%d]", name, task->index);
     else
-        snprintf(text, size, "%.100s", task->base.name);
+        snprintf(text, size, "%s", name);
 }
 
 const char *kin_task_name(void)
@@ -50,7 +53,8 @@ static void write_refusal(kin_task *record, int code)
 }
 
 /* A refusal that is not the group's own doing fails the group, so that a return
- * code that nobody looks at loses nothing (G15). */
+ * code that nobody looks at loses nothing (G15). Not so if the spawner asked not to
+ * wait, or was cancelled while it waited: then that is the spawner's affair. */
 static kin__cold int refuse(struct kin__runtime *rt, struct kin__group *group,
                   const struct kin_spawn_options *options, int code)
 {
@@ -61,7 +65,7 @@ static kin__cold int refuse(struct kin__runtime *rt, struct kin__group *group,
 
     write_refusal(options->task, code);
     kin__told(&group->scope);
-    if (!own && !asked && !(code == KIN_ETIMEDOUT && options->optional))
+    if (!own && !asked && code != KIN_ECANCELED && !(code == KIN_ETIMEDOUT && options->optional))
         kin__group_fail(rt, group, &unborn, code,
                         kin__error_bare(rt, &unborn, code, "could not be spawned"));
     return code;
@@ -118,7 +122,7 @@ static int take_room(struct kin__runtime *rt, struct kin__group *group,
     int code;
 
     if (!inside) {
-        code = kin__group_take_slot(rt, group, options->dont_wait);
+        code = kin__group_take_slot(group, options->dont_wait);
         *slot = code == 0;
         return code;
     }
@@ -319,7 +323,7 @@ int kin_spawn_with(const struct kin_spawn_options *options)
 static kin_status classify(struct kin__task *task, int *code)
 {
     const struct kin__scope *base = &task->base;
-    bool outer = kin__cancel_visible(base->parent);
+    bool outer = kin__outer_cancelled(base);
 
     if (!kin__scope_absorbs(base, *code))
         return KIN_FAILED;
@@ -414,7 +418,7 @@ static void leave(struct kin__runtime *rt, struct kin__task *task)
     kin__scope_unlink(&task->base);
     task_free(rt, task);
     if (++group->ended == group->accepted && group->closer)
-        kin_wait_wake(group->closer, 0);
+        kin__group_wake_closer(group);
 }
 
 /* Before the first step: false if it is not to be run at all. */

@@ -11,17 +11,19 @@
 int kin_wait_prepare(struct kin_wait *wait, const struct kin_wait_ops *ops, void *object)
 {
     struct kin__runtime *rt = kin__rt;
+    struct kin__task *task;
 
     if (kin__unlikely(!rt))
         return KIN_ENORUN;
-    if (kin__unlikely(rt->current->scope->flags & KIN__REACHED)) {
-        kin__told(rt->current->scope);
+    task = rt->current;
+    if (kin__unlikely((task->scope->flags & KIN__REACHED) || task->unopened)) {
+        kin__told(task->scope);
         return KIN_ECANCELED;
     }
     wait->next = wait->prev = NULL;
     wait->ops = ops;
     wait->object = object;
-    wait->task = rt->current;
+    wait->task = task;
     return 0;
 }
 
@@ -61,11 +63,10 @@ void kin_wait_wake(struct kin_wait *wait, int result)
 }
 
 /* The scope around a parked task was cancelled. */
-void kin__wait_abort(struct kin__runtime *rt, struct kin__task *task)
+void kin__wait_abort(struct kin__task *task)
 {
     struct kin_wait *wait = task->wait;
 
-    (void)rt;
     if (!wait || !wait->ops->abort || task->abort_asked)
         return;
     if (wait->ops->abort(wait))

@@ -115,7 +115,7 @@ KIN_TEST(G5_stacks_of_odd_sizes)
 
 KIN_TEST(G5_a_stack_of_more_than_there_is_address_space)
 {
-    for (int bit = 40; bit < 64; bit++) {
+    for (int bit = 48; bit < 64; bit++) {
         odd_stack((size_t)1 << bit);
         odd_stack(((size_t)1 << bit) - 1);
     }
