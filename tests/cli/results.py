@@ -52,10 +52,10 @@ def large_pages_are_spooled_in_order():
 @test
 def jobs_bounds_how_many_run():
     with Server() as s:
-        r = fetch("-j", "3", f"{s.url}/wait/100/[1-12]")
+        r = fetch("-j", "3", f"{s.url}/wait/500/[1-6]")
         equal((r.status, s.most), (0, 3))
     with Server() as s:
-        r = fetch(f"{s.url}/wait/100/[1-12]")
+        r = fetch(f"{s.url}/wait/500/[1-10]")
         equal((r.status, s.most), (0, 5), "the default")
 
 
