@@ -79,7 +79,16 @@ enum kin__flag {
     KIN__SOFT = 1 << 3,             /* its own cancellation, while the grace runs */
     KIN__EXPIRED = 1 << 4,          /* its own deadline has fired */
     KIN__SHIELD = 1 << 5,           /* outer cancellation is kept out */
-    KIN__DECIDED = 1 << 6
+    KIN__DECIDED = 1 << 6,
+    /* what only some tasks have; a task without any flag is a plain one */
+    KIN__LIMITED = 1 << 7,          /* a .timeout */
+    KIN__OPTIONAL = 1 << 8,
+    KIN__SKIP_CANCELLED = 1 << 9,
+    KIN__COPIED = 1 << 10,          /* arg is the task's own */
+    KIN__SLOT = 1 << 11,            /* counts in its group's running */
+    KIN__DECIDES = 1 << 12,         /* its success decides its group */
+    KIN__BORROWED = 1 << 13,        /* runs on another task's stack: must not park */
+    KIN__EXPLAINED = 1 << 14        /* there may be something in its error slot */
 };
 
 struct kin__scope {                 /* the first 64 bytes are what spawn and end touch */
@@ -127,16 +136,6 @@ struct kin__group {
     struct kin_group_counts counts; /* of outcomes but successes, see kin_group_count */
 };
 
-enum kin__trait {
-    KIN__LIMITED = 1 << 0,          /* has a .timeout */
-    KIN__OPTIONAL = 1 << 1,
-    KIN__SKIP_CANCELLED = 1 << 2,
-    KIN__COPIED = 1 << 3,           /* arg is the task's own */
-    KIN__SLOT = 1 << 4,             /* counts in its group's running */
-    KIN__DECIDES = 1 << 5,          /* its success decides its group */
-    KIN__BORROWED = 1 << 6          /* runs on another task's stack: must not park */
-};
-
 /* A free record is a constructed one (task.c): what most tasks never touch keeps its
  * resting value, so that spawn need not write it. Spawning and ending a task that
  * never parks takes two cache lines, the first two. */
@@ -149,7 +148,6 @@ struct kin__task {
     struct kin__stack *stack;
     kin_error *error;               /* the error slot */
     int32_t index;
-    uint8_t traits;                 /* enum kin__trait; most tasks have none */
     bool abort_asked;
     struct kin__scope base;         /* base.parent is its group; base.timer its own limit */
     struct kin__scope *scope;       /* innermost open */
@@ -170,6 +168,17 @@ struct kin__stack {
 #if KIN__SANITIZED
     void *fiber, *fake;             /* the sanitizers' */
 #endif
+};
+
+/* --------------------------------------------------------------------- pools */
+
+/* Records of one size, whose addresses stay valid until the run ends */
+struct kin__pool {
+    void *free;
+    void *slabs;
+    size_t size;                    /* of a record */
+    uint32_t next_slab;             /* records in the slab to come */
+    void (*construct)(void *record);
 };
 
 /* ------------------------------------------------------------- the runtime */
@@ -210,7 +219,7 @@ struct kin__runtime {
     const struct kin__backend *backend;
     void *backend_state;
     struct kin__timers *timers;
-    struct kin__pool *tasks, *groups, *errors;
+    struct kin__pool tasks, groups, errors;
     struct kin__stack_pool *stacks; /* list by size, the default first */
     struct kin__task_queue starved; /* could get no stack */
     struct kin__group *system;
@@ -231,6 +240,30 @@ static inline struct kin__group *kin__group_of(struct kin__scope *scope)
 static inline struct kin__task *kin__task_of(struct kin__scope *scope)
 {
     return kin__container(scope, struct kin__task, base);
+}
+
+/* pool.c */
+bool kin__pool_open(struct kin__pool *pool, size_t size, void (*construct)(void *record));
+void *kin__pool_grow(struct kin__pool *pool);
+void kin__pool_close(struct kin__pool *pool);
+
+/* Constructed when its slab was made; later, as it was given back. The next one is
+ * fetched ahead, or each get would wait for the link in a record out of the cache. */
+static inline void *kin__pool_get(struct kin__pool *pool)
+{
+    void **record = pool->free;
+
+    if (kin__unlikely(!record))
+        return kin__pool_grow(pool);
+    pool->free = *record;
+    __builtin_prefetch(pool->free, 1);
+    return record;
+}
+
+static inline void kin__pool_put(struct kin__pool *pool, void *record)
+{
+    *(void **)record = pool->free;
+    pool->free = record;
 }
 
 /* ---------------------------------------- what every spawn, wake and end does */
@@ -412,37 +445,6 @@ void kin__errors_add(struct kin__runtime *rt, struct kin__errors *errors, kin_er
 void kin__errors_to_slot(struct kin__runtime *rt, struct kin__group *group, int code);
 void kin__error_report(const kin_error *tree, const char *why);
 void kin__error_name(char *out, size_t size, const char *name);
-
-/* pool.c: records of one size, whose addresses stay valid until the run ends */
-struct kin__pool {
-    void *free;
-    void *slabs;
-    size_t size;                    /* of a record */
-    uint32_t next_slab;             /* records in the slab to come */
-    void (*construct)(void *record);
-};
-struct kin__pool *kin__pool_new(size_t size, void (*construct)(void *record));
-void *kin__pool_grow(struct kin__pool *pool);
-void kin__pool_destroy(struct kin__pool *pool);
-
-/* Constructed when its slab was made; later, as it was given back. The next one is
- * fetched ahead, or each get would wait for the link in a record out of the cache. */
-static inline void *kin__pool_get(struct kin__pool *pool)
-{
-    void **record = pool->free;
-
-    if (kin__unlikely(!record))
-        return kin__pool_grow(pool);
-    pool->free = *record;
-    __builtin_prefetch(pool->free, 1);
-    return record;
-}
-
-static inline void kin__pool_put(struct kin__pool *pool, void *record)
-{
-    *(void **)record = pool->free;
-    pool->free = record;
-}
 
 /* stack.c */
 struct kin__stack_pool {

@@ -76,7 +76,7 @@ static void release_to_pool(void *context, kin_error *error)
 {
     struct kin__runtime *rt = context;
 
-    kin__pool_put(rt->errors, error);
+    kin__pool_put(&rt->errors, error);
 }
 
 void kin__error_drop(struct kin__runtime *rt, struct kin__task *task)
@@ -119,6 +119,7 @@ int kin_fail_at(const char *at, int code, const char *format, ...)
     adopt(slot, cause);
     kin__error_name(slot->message, sizeof slot->message, message);
     rt->current->error = slot;
+    rt->current->base.flags |= KIN__EXPLAINED;
     return code;
 }
 
@@ -130,7 +131,7 @@ const kin_error *kin_error_last(void)
 kin_error *kin__error_bare(struct kin__runtime *rt, const struct kin__task *task, int code,
                            const char *message)
 {
-    kin_error *error = kin__pool_get(rt->errors);
+    kin_error *error = kin__pool_get(&rt->errors);
 
     if (!error)
         return NULL;
@@ -147,7 +148,7 @@ static kin_error *take_slot(struct kin__runtime *rt, struct kin__task *task)
     task->error = NULL;
     if (!error || !on_stack(rt, task, error))
         return error;
-    copy = kin__pool_get(rt->errors);
+    copy = kin__pool_get(&rt->errors);
     if (!copy) {
         kin__error_free_trees(kin__mutable(error->cause), release_to_pool, rt);
         return NULL;
@@ -232,7 +233,8 @@ void kin__errors_to_slot(struct kin__runtime *rt, struct kin__group *group, int 
     kin__error_drop(rt, task);
     if (code >= 0 && !errors->first)
         return;
-    root = kin__pool_get(rt->errors);
+    task->base.flags |= KIN__EXPLAINED;
+    root = kin__pool_get(&rt->errors);
     if (!root) {
         task->error = alone(rt, errors->first);
         return;

@@ -41,7 +41,7 @@ struct kin__group *kin__group_new(struct kin__runtime *rt, const struct kin_grou
 {
     struct kin__stack_pool *stacks =
         options->stack ? kin__stack_pool_for(rt, options->stack) : rt->stacks;
-    struct kin__group *group = stacks ? kin__pool_get(rt->groups) : NULL;
+    struct kin__group *group = stacks ? kin__pool_get(&rt->groups) : NULL;
 
     if (!group)
         return NULL;
@@ -105,7 +105,7 @@ void kin__group_give_slot(struct kin__runtime *rt, struct kin__group *group)
     if (task) {
         group->held_count--;
         kin__ready(rt, task);
-        task->traits |= KIN__SLOT;
+        task->base.flags |= KIN__SLOT;
     } else if ((spawner = kin_wait_list_take(&group->spawners))) {
         kin_wait_wake(spawner, 0);
     } else {
@@ -259,6 +259,7 @@ static void leave_group(struct kin__runtime *rt, struct kin__group *group)
         kin__error_report(task->error, "left by abandonment");
     kin__error_drop(rt, task);
     task->error = kept;
+    task->base.flags |= KIN__EXPLAINED;
 }
 
 void kin__leave_inner(struct kin__runtime *rt, struct kin__scope *outer)

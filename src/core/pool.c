@@ -39,19 +39,12 @@ static bool grow(struct kin__pool *pool)
 }
 
 /* Has room for the first records from the start: errors can be kept when memory is short. */
-struct kin__pool *kin__pool_new(size_t size, void (*construct)(void *record))
+bool kin__pool_open(struct kin__pool *pool, size_t size, void (*construct)(void *record))
 {
-    struct kin__pool *pool = kin__os_alloc(sizeof *pool);
-
-    if (!pool)
-        return NULL;
     pool->size = (size + 15) & ~(size_t)15;
     pool->construct = construct;
     pool->next_slab = FIRST_SLAB;
-    if (grow(pool))
-        return pool;
-    kin__os_free(pool);
-    return NULL;
+    return grow(pool);
 }
 
 void *kin__pool_grow(struct kin__pool *pool)
@@ -59,15 +52,12 @@ void *kin__pool_grow(struct kin__pool *pool)
     return grow(pool) ? kin__pool_get(pool) : NULL;
 }
 
-void kin__pool_destroy(struct kin__pool *pool)
+void kin__pool_close(struct kin__pool *pool)
 {
     struct slab *slab, *next;
 
-    if (!pool)
-        return;
     for (slab = pool->slabs; slab; slab = next) {
         next = slab->next;
         kin__os_free(slab);
     }
-    kin__os_free(pool);
 }

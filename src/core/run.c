@@ -63,10 +63,9 @@ void kin__misuse(const char *at, const char *format, ...)
 
 static bool pools_open(struct kin__runtime *rt)
 {
-    rt->tasks = kin__pool_new(sizeof(struct kin__task), kin__task_construct);
-    rt->groups = kin__pool_new(sizeof(struct kin__group), NULL);
-    rt->errors = kin__pool_new(sizeof(kin_error), NULL);
-    return rt->tasks && rt->groups && rt->errors && kin__timers_open(rt) &&
+    return kin__pool_open(&rt->tasks, sizeof(struct kin__task), kin__task_construct) &&
+           kin__pool_open(&rt->groups, sizeof(struct kin__group), NULL) &&
+           kin__pool_open(&rt->errors, sizeof(kin_error), NULL) && kin__timers_open(rt) &&
            kin__stack_pool_for(rt, rt->options.stack);
 }
 
@@ -74,9 +73,9 @@ static void pools_close(struct kin__runtime *rt)
 {
     kin__stack_pools_destroy(rt);
     kin__timers_close(rt);
-    kin__pool_destroy(rt->errors);
-    kin__pool_destroy(rt->groups);
-    kin__pool_destroy(rt->tasks);
+    kin__pool_close(&rt->errors);
+    kin__pool_close(&rt->groups);
+    kin__pool_close(&rt->tasks);
 }
 
 static void host_init(struct kin__runtime *rt)

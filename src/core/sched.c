@@ -131,7 +131,7 @@ static struct kin__task *pop_woken(struct kin__runtime *rt)
     return next;
 }
 
-static inline struct kin__task *pop(struct kin__runtime *rt)
+static struct kin__task *pop(struct kin__runtime *rt)
 {
     if (rt->fresh.head)
         kin__queue_splice(&rt->fresh, &rt->ahead);
@@ -225,12 +225,21 @@ static __attribute__((noinline)) void turn(struct kin__runtime *rt)
     rt->turn_began = now;
 }
 
-static inline struct kin__task *next_task(struct kin__runtime *rt)
+static struct kin__task *next_of_any(struct kin__runtime *rt)
 {
-    if (kin__unlikely(rt->steps == 0 || !any_runnable(rt)))
+    if (rt->steps == 0 || !any_runnable(rt))
         turn(rt);
     rt->steps--;
     return pop(rt);
+}
+
+/* Mostly there is a batch of tasks to start, and nothing else. */
+static inline struct kin__task *next_task(struct kin__runtime *rt)
+{
+    if (kin__unlikely(!rt->ahead.head || rt->ready.head || rt->fresh.head || rt->steps == 0))
+        return next_of_any(rt);
+    rt->steps--;
+    return pop_ahead(rt);
 }
 
 /* ------------------------------------------------------------------- stacks */
@@ -349,7 +358,7 @@ static inline struct kin__task *next_here(struct kin__runtime *rt, struct kin__s
     for (;;) {
         struct kin__task *next = next_task(rt);
 
-        if (!next->sp && next != &rt->host && stacks_of(next) == stacks)
+        if (!next->sp && stacks_of(next) == stacks)
             return next;
         leave_stack(rt, stack, next);
     }

@@ -174,7 +174,7 @@ static kin_scope scope_failed(const struct kin_scope_options *options)
 kin_scope kin_scope_open_with(const struct kin_scope_options *options)
 {
     struct kin__runtime *rt = kin__rt;
-    struct kin__group *record = rt ? kin__pool_get(rt->groups) : NULL;
+    struct kin__group *record = rt ? kin__pool_get(&rt->groups) : NULL;
     struct kin__scope *scope;
 
     if (!record)
@@ -182,7 +182,7 @@ kin_scope kin_scope_open_with(const struct kin_scope_options *options)
     scope = &record->scope;
     kin__scope_begin(rt, record, KIN__SCOPE, options->at, options->name);
     record->grace = options->grace;
-    if (options->shield > 0 && !(rt->current->traits & KIN__BORROWED)) {
+    if (options->shield > 0 && !(rt->current->base.flags & KIN__BORROWED)) {
         record->shield = options->shield;
         scope->flags = KIN__SHIELD;
         if (scope->parent->flags & KIN__REACHED)
@@ -206,7 +206,7 @@ void kin__scope_end(struct kin__runtime *rt, struct kin__scope *scope)
     if (scope->parent)
         kin__scope_unlink(scope);
     scope->id = 0;
-    kin__pool_put(rt->groups, record);
+    kin__pool_put(&rt->groups, record);
 }
 
 /* Is the code just the echo of a cancellation of this scope or an outer one? */

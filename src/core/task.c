@@ -151,24 +151,24 @@ static bool copy_argument(struct kin__task *task, const struct kin_spawn_options
     if (!copy)
         return false;
     task->arg = memcpy(copy, options->arg, options->copy);
-    task->traits |= KIN__COPIED;
+    task->base.flags |= KIN__COPIED;
     return true;
 }
 
 /* What only some tasks have. */
-static bool init_traits(struct kin__task *task, const struct kin__group *group,
+static bool init_flags(struct kin__task *task, const struct kin__group *group,
                         const struct kin_spawn_options *options)
 {
     if (options->timeout > 0) {
         task->timeout = options->timeout;
-        task->traits |= KIN__LIMITED;
+        task->base.flags |= KIN__LIMITED;
     }
     if (options->optional)
-        task->traits |= KIN__OPTIONAL;
+        task->base.flags |= KIN__OPTIONAL;
     if (options->skip_cancelled)
-        task->traits |= KIN__SKIP_CANCELLED;
+        task->base.flags |= KIN__SKIP_CANCELLED;
     if (group->policy == KIN_ANY)
-        task->traits |= KIN__DECIDES;
+        task->base.flags |= KIN__DECIDES;
     return options->copy == 0 || copy_argument(task, options);
 }
 
@@ -186,7 +186,7 @@ static void init_record(kin_task *record, struct kin__task *task)
 static inline struct kin__task *task_new(struct kin__runtime *rt,
                                          const struct kin_spawn_options *options)
 {
-    struct kin__task *task = kin__pool_get(rt->tasks);
+    struct kin__task *task = kin__pool_get(&rt->tasks);
 
     if (kin__unlikely(!task))
         return NULL;
@@ -206,7 +206,7 @@ static void task_free(struct kin__runtime *rt, struct kin__task *task)
 {
     task->base.id = 0;
     task->sp = NULL;
-    kin__pool_put(rt->tasks, task);
+    kin__pool_put(&rt->tasks, task);
 }
 
 static struct kin__task *task_new_special(struct kin__runtime *rt, const struct kin__group *group,
@@ -214,8 +214,8 @@ static struct kin__task *task_new_special(struct kin__runtime *rt, const struct 
 {
     struct kin__task *task = task_new(rt, options);
 
-    if (task && !init_traits(task, group, options)) {
-        task->traits = 0;
+    if (task && !init_flags(task, group, options)) {
+        task->base.flags = 0;
         task_free(rt, task);
         return NULL;
     }
@@ -245,7 +245,7 @@ static int spawn_limited(struct kin__runtime *rt, const struct kin_spawn_options
     }
     kin__group_attach(group, task);
     if (slot) {
-        task->traits |= KIN__SLOT;
+        task->base.flags |= KIN__SLOT;
         kin__fresh(rt, task);
     } else {
         kin__queue_push(&group->held, task);
@@ -355,23 +355,22 @@ static void tell_group(struct kin__runtime *rt, struct kin__task *task, kin_stat
     struct kin__group *group = kin__group_of(task->base.parent);
 
     kin__group_count(group, status);
-    if (status == KIN_FAILED || (status == KIN_TIMED_OUT && !(task->traits & KIN__OPTIONAL)))
+    if (status == KIN_FAILED || (status == KIN_TIMED_OUT && !(task->base.flags & KIN__OPTIONAL)))
         kin__group_fail(rt, group, task, code, kin__error_take(rt, task, code));
-    else if (status == KIN_OK && (task->traits & KIN__DECIDES))
+    else if (status == KIN_OK && (task->base.flags & KIN__DECIDES))
         kin__group_decide(rt, group, task);
 }
 
 /* Puts back what a plain task does not have, so that the record is a constructed one. */
-static void end_traits(struct kin__runtime *rt, struct kin__task *task)
+static void end_flags(struct kin__runtime *rt, struct kin__task *task)
 {
     kin__error_drop(rt, task);
-    if (task->traits & KIN__LIMITED)
+    if (task->base.flags & KIN__LIMITED)
         kin__timer_disarm(rt, &task->base.timer);
-    if (task->traits & KIN__COPIED)
+    if (task->base.flags & KIN__COPIED)
         kin__os_free(task->arg);
-    if (task->traits & KIN__SLOT)
+    if (task->base.flags & KIN__SLOT)
         kin__group_give_slot(rt, kin__group_of(task->base.parent));
-    task->traits = 0;
     task->base.flags = 0;
     task->base.reason = NULL;
 }
@@ -392,7 +391,7 @@ static kin__cold void end_special(struct kin__runtime *rt, struct kin__task *tas
     if (task->record)
         write_outcome(task, status, code);
     tell_group(rt, task, status, code);
-    end_traits(rt, task);
+    end_flags(rt, task);
 }
 
 static kin__cold void end_checked(struct kin__runtime *rt, struct kin__task *task, int code)
@@ -408,7 +407,7 @@ static kin__cold void end_checked(struct kin__runtime *rt, struct kin__task *tas
 
 static bool ends_plainly(const struct kin__task *task, int code)
 {
-    return code >= 0 && !task->traits && !task->base.flags && !task->base.first && !task->error;
+    return code >= 0 && !task->base.flags && !task->base.first;
 }
 
 static void leave(struct kin__runtime *rt, struct kin__task *task)
@@ -424,12 +423,12 @@ static void leave(struct kin__runtime *rt, struct kin__task *task)
 /* Before the first step: false if it is not to be run at all. */
 static kin__cold bool begin_running(struct kin__runtime *rt, struct kin__task *task)
 {
-    if ((task->traits & KIN__SKIP_CANCELLED) && (task->base.flags & KIN__REACHED)) {
+    if ((task->base.flags & KIN__SKIP_CANCELLED) && (task->base.flags & KIN__REACHED)) {
         end_special(rt, task, KIN_SKIPPED, KIN_ECANCELED);
         leave(rt, task);
         return false;
     }
-    if (task->traits & KIN__LIMITED)
+    if (task->base.flags & KIN__LIMITED)
         kin__timer_arm(rt, &task->base.timer, task->timeout);
     return true;
 }
@@ -439,7 +438,7 @@ void kin__task_run(struct kin__runtime *rt, struct kin__task *task)
 {
     int code;
 
-    if (kin__unlikely(task->traits) && !begin_running(rt, task))
+    if (kin__unlikely(task->base.flags) && !begin_running(rt, task))
         return;
     code = task->fn(task->arg);
     if (kin__unlikely(!ends_plainly(task, code))) {
@@ -462,7 +461,7 @@ void kin__task_run_borrowed(struct kin__runtime *rt, struct kin__task *task)
     kin__group_fail(rt, kin__group_of(task->base.parent), task, -ENOMEM,
                     kin__error_bare(rt, task, -ENOMEM, kin__reason_memory.message));
     kin__cancel(rt, &task->base, &kin__reason_memory);
-    task->traits |= KIN__BORROWED;
+    task->base.flags |= KIN__BORROWED;
     task->stack = lender->stack;
     rt->current = task;
     kin__task_run(rt, task);

@@ -37,7 +37,7 @@ struct uring {
     struct kin__io io;
     struct io_uring ring;
     struct kin_wait_list unsent, to_abort, aborting;
-    struct kin__pool *records;
+    struct kin__pool records;
     bool missed;                        /* a cancellation found nothing */
 };
 
@@ -120,8 +120,7 @@ static int uring_open(struct kin__runtime *rt)
 
     if (!u)
         return rc;
-    u->records = kin__pool_new(sizeof(struct record), NULL);
-    if (!u->records)
+    if (!kin__pool_open(&u->records, sizeof(struct record), NULL))
         goto no_pool;
     rc = make_ring(&u->ring);
     if (rc < 0)
@@ -136,7 +135,7 @@ static int uring_open(struct kin__runtime *rt)
 no_use:
     io_uring_queue_exit(&u->ring);
 no_ring:
-    kin__pool_destroy(u->records);
+    kin__pool_close(&u->records);
 no_pool:
     kin__os_free(u);
     return rc;
@@ -311,7 +310,7 @@ static void watch_completed(struct uring *u, struct kin__op *op, int result)
         record->calling = false;
     }
     if (!record->watch)
-        kin__pool_put(u->records, record);
+        kin__pool_put(&u->records, record);
     else if (result >= 0)
         send_op(u, op);                 /* else its owner has closed it: it stays silent */
 }
@@ -412,7 +411,7 @@ static void uring_close(struct kin__runtime *rt)
     send_aborts(u);
     submit(u);
     io_uring_queue_exit(&u->ring);
-    kin__pool_destroy(u->records);
+    kin__pool_close(&u->records);
     kin__io_end(&u->io);
     kin__os_free(u);
     rt->backend_state = NULL;
@@ -430,15 +429,15 @@ static void uring_watch_stop(struct kin_watch *watch)
     if (record->op.place == SENT)
         abort_op(u, &record->op);
     else if (record->op.place == UNSENT && abort_op(u, &record->op))
-        kin__pool_put(u->records, record);
+        kin__pool_put(&u->records, record);
     else if (!record->calling)
-        kin__pool_put(u->records, record);
+        kin__pool_put(&u->records, record);
 }
 
 static int uring_watch_set(struct kin_watch *watch)
 {
     struct uring *u = uring();
-    struct record *record = kin__pool_get(u->records);
+    struct record *record = kin__pool_get(&u->records);
 
     if (!record)
         return -ENOMEM;
