@@ -256,7 +256,8 @@ static inline void *kin__pool_get(struct kin__pool *pool)
     if (kin__unlikely(!record))
         return kin__pool_grow(pool);
     pool->free = *record;
-    __builtin_prefetch(pool->free, 1);
+    if (kin__likely(pool->free != NULL))
+        __builtin_prefetch(*(void **)pool->free, 1);
     return record;
 }
 

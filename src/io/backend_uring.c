@@ -26,6 +26,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 
 enum { SUBMISSIONS = 256, COMPLETIONS = 4096, PEEK = 64 };
 enum place { NOWHERE, UNSENT, SENT, TO_ABORT, ABORTING };
@@ -64,6 +65,20 @@ static struct record *record_of(struct kin__op *op)
 
 /* ------------------------------------------------------------------ set-up */
 
+/* The memory of rings counts against RLIMIT_MEMLOCK of all who are not privileged,
+ * and that of rings that have ended is given back some milliseconds later only. */
+static int init_ring(struct io_uring *ring, struct io_uring_params *params)
+{
+    const struct timespec moment = { .tv_nsec = 2000000 };
+    int rc = io_uring_queue_init_params(SUBMISSIONS, ring, params);
+
+    for (int i = 0; i < 50 && rc == -ENOMEM; i++) {
+        nanosleep(&moment, NULL);
+        rc = io_uring_queue_init_params(SUBMISSIONS, ring, params);
+    }
+    return rc;
+}
+
 /* The kernel's newest ways of being asked first: completions are worked off only when
  * we fetch them, by the one thread that submits. */
 static int make_ring(struct io_uring *ring)
@@ -84,7 +99,7 @@ static int make_ring(struct io_uring *ring)
 
         if (kin__io_fails("uring_setup", EPERM))
             return -errno;
-        rc = io_uring_queue_init_params(SUBMISSIONS, ring, &params);
+        rc = init_ring(ring, &params);
     }
     return rc;
 }

@@ -72,7 +72,7 @@ def named_pipes_and_process_substitution():
             fifo.write(s.url + "/page/2")
         r = finish(p)
         equal((r.status, r.out), (0, "page 2\n"))
-        r = subprocess.run(["bash", "-c", f"{KIN} fetch -f <(echo {s.url}/page/7)"],
+        r = subprocess.run(["bash", "-c", '"$1" fetch -f <(echo "$2")', "bash", KIN, s.url + "/page/7"],
                            capture_output=True, timeout=LIMIT)
         equal((r.returncode, r.stdout), (0, b"page 7\n"))
 

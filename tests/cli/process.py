@@ -216,7 +216,7 @@ def sweep(ours, *args):
 
     def run(k):
         r = fetch("-t", "1s", *args,
-                  env={**os.environ, "LD_PRELOAD": library, "KIN_FAIL_AT": str(k),
+                  env={**os.environ, "LD_PRELOAD": os.path.relpath(library), "KIN_FAIL_AT": str(k),
                        **({"KIN_FAIL_OURS": "1"} if ours else {})})
         if r.status < 0:
             raise AssertionError(f"allocation {k}: status {r.status}\n{r.err}")
