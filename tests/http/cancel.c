@@ -229,8 +229,8 @@ static int get(void *arg)
 }
 
 /* A limit counts from the start of a task: three pages of 0.7 s, one at a time, with a
- * second for each. Curl's own limit would have run while they queued. */
-/* The three take 2.1 s one after the other, each of them 0.7 s. */
+ * two seconds for each, and 2.1 s for all. Curl's own limit would have run while they
+ * queued. */
 HTTP_TEST(trap_limits_do_not_run_while_queued)
 {
     const char *address = url("HOSTILE", "/later/700");
