@@ -45,7 +45,7 @@ class Bench:
 
     def prepare(self):
         if not (self.build / "build.ninja").exists():
-            subprocess.run(["meson", "setup", self.build, TREE, "--buildtype=release",
+            subprocess.run(["meson", "setup", self.build, TREE, "--buildtype=release", "-Db_lto=true",
                             "-Dtests=false", "-Dexamples=false"],
                            check=True, stdout=subprocess.DEVNULL)
         subprocess.run(["ninja", "-C", self.build, "--quiet"], check=True)
