@@ -28,7 +28,7 @@ enum {
     KIN__HTTP_IDLE = 64,                /* transfers kept for reuse, with their easy handles */
     KIN__HTTP_LULL = 4,                 /* turns of the others before kept connections rest */
     KIN__HTTP_BATCH = 32,               /* commands obeyed in a round */
-    KIN__HTTP_ROUND_MS = 5,             /* of serving sockets, then the other tasks get their turn */
+    KIN__HTTP_ROUND_MS = 5,             /* of serving sockets, then the others get their turn */
     KIN__HTTP_BELIEVED = 1024 * 1024,   /* announced lengths up to here get their room at once */
     KIN__HTTP_MAX_BODY = 64 * 1024 * 1024,
     KIN__HTTP_MAX_HEADERS = 1024 * 1024,
@@ -70,7 +70,7 @@ struct kin__http_transfer {
     bool starved;                       /* a socket was refused for want of descriptors … */
     long open_then;                     /* … when so many were open, the last time */
     int result;                         /* 0 or a code */
-    int cause;                          /* a callback's own code, which curl only knows as its end */
+    int cause;                          /* of a callback; curl knows only that it failed */
 
     /* The response's head: lines of the last hop, each ended by NUL. */
     struct kin__http_bytes head;
@@ -131,7 +131,8 @@ struct kin__http_sockets {
     void *arg;
 };
 bool kin__http_sockets_adopt(struct kin__http_sockets *sockets, CURLM *multi);
-void kin__http_sockets_setup(struct kin__http_sockets *sockets, struct kin__http_transfer *transfer);
+void kin__http_sockets_setup(struct kin__http_sockets *sockets,
+                             struct kin__http_transfer *transfer);
 /* Hands what is ready, as far as a round's time goes, and the timer, if it is due, to
  * curl. False if curl could not do what it had to. */
 bool kin__http_sockets_serve(struct kin__http_sockets *sockets);

@@ -184,7 +184,8 @@ struct kin_run_options {
  * below it have ended. Blocks the thread. Not from inside a run (KIN_EBUSY).
  * -ENOMEM, -EMFILE and the like when the run could not be set up. */
 #define kin_run(...) kin_run_with(KIN_RUN_ARGS_(__VA_ARGS__, ))
-#define KIN_RUN_ARGS_(fn, arg, ...) fn, arg, &(struct kin_run_options){ .at = KIN_HERE, __VA_ARGS__ }
+#define KIN_RUN_ARGS_(fn, arg, ...) \
+    fn, arg, &(struct kin_run_options){ .at = KIN_HERE, __VA_ARGS__ }
 KIN_API int kin_run_with(int (*fn)(void *arg), void *arg, const struct kin_run_options *options);
 
 /* kin_run for a main function: prints the error tree on standard error, and
@@ -260,7 +261,7 @@ struct kin_group_options {
     const char *name;       /* borrowed until the group has closed */
     kin_policy policy;
     uint32_t limit;         /* at most so many tasks at once; 0: any number */
-    uint32_t max_queued;    /* of tasks spawned from within, waiting behind the limit; 0: no bound */
+    uint32_t max_queued;    /* tasks spawned from within that wait behind the limit; 0: any */
     int64_t timeout;        /* relative, from now */
     int64_t deadline;       /* absolute */
     int64_t grace;          /* between soft and hard cancellation */
@@ -275,15 +276,15 @@ struct kin_group_options {
     kin_group_open_with(&(struct kin_group_options){ .at = KIN_HERE, __VA_ARGS__ })
 KIN_API kin_group kin_group_open_with(const struct kin_group_options *options);
 
-/* Waits until every task of the group has ended, always, and ends the group. rc
- * is the body's own code: a negative one is a failure like a task's. When the
- * closing task is cancelled, the group is, and the wait goes on. Returns the
- * first that applies: the earliest failure (of a KIN_ANY group: 0 if it is decided);
- * KIN_ECANCELED
- * if an outer scope is cancelled and a call in the group said so;
- * KIN_ETIMEDOUT if its own deadline fired and a call said so; rc where that is 0 or
- * more; 0 (of a KIN_ANY group: KIN_ENOQUORUM). The tree of failures is then in the task's error slot. Misuse: KIN_ESTALE, KIN_EORDER,
- * KIN_EDEADLK from one of its own tasks. */
+/* Waits until every task of the group has ended, always, and ends the group. Blocks;
+ * a cancellation of the closing task reaches the group's, and the wait goes on. rc is
+ * the body's own code: a negative one is a failure like a task's. The tree of failures
+ * is then in the task's error slot. Returns the first that applies:
+ *   the earliest failure; of a KIN_ANY group that is decided, 0
+ *   KIN_ECANCELED if an outer scope is cancelled and a call in the group said so
+ *   KIN_ETIMEDOUT if its own deadline fired and a call in the group said so
+ *   KIN_ENOQUORUM of a KIN_ANY group; rc where that is 0 or more; 0
+ * Misuse: KIN_ESTALE, KIN_EORDER, KIN_EDEADLK from one of its own tasks. */
 KIN_API int kin_group_close(kin_group *group, int rc);
 
 /* Cancels the group (reason: left) and waits for its tasks; no-op when closed. */
@@ -354,9 +355,8 @@ struct kin_scope_options {
 KIN_API kin_scope kin_scope_open_with(const struct kin_scope_options *options);
 
 /* Ends the scope; rc is the code of what ran inside. A negative rc is returned as it
- * is unless it just passes on a cancellation or timeout of this scope; then, as for groups, KIN_ECANCELED if an outer
- * scope is cancelled and a call inside said so, KIN_ETIMEDOUT if its own deadline
- * fired and a call said so; rc where that is 0 or more; 0. */
+ * is unless it just passes on a cancellation or timeout of this scope; then, as for
+ * groups, KIN_ECANCELED, KIN_ETIMEDOUT, rc where that is 0 or more, or 0. */
 KIN_API int kin_scope_close(kin_scope *scope, int rc);
 KIN_API void kin_scope_leave(kin_scope *scope);
 

@@ -103,8 +103,7 @@ struct kin__scope {                 /* the first 64 bytes are what spawn and end
     struct kin__timer timer;        /* its deadline, later its grace */
 };
 
-/* A plain scope's record, and what a group adds to it. */
-struct kin__errors {
+struct kin__errors {                /* of a group */
     kin_error *first, *last, *before_last;
     uint64_t dropped;
     uint32_t stored;
@@ -114,7 +113,7 @@ struct kin__task_queue {
     struct kin__task *head, *tail;
 };
 
-struct kin__group {
+struct kin__group {                 /* and, as far as said, a plain scope */
     struct kin__scope scope;
     struct kin__timer shield_timer; /* plain scopes: how long the shield holds */
     int64_t shield, grace;
@@ -292,7 +291,9 @@ static inline struct kin__group *kin__group_find(const struct kin__runtime *rt,
 {
     struct kin__scope *scope = handle ? kin__find(rt, handle->state, handle->id) : NULL;
 
-    return scope && scope->kind == KIN__GROUP ? kin__container(scope, struct kin__group, scope) : NULL;
+    if (!scope || scope->kind != KIN__GROUP)
+        return NULL;
+    return kin__container(scope, struct kin__group, scope);
 }
 
 static inline void kin__scope_link(struct kin__scope *scope, struct kin__scope *parent)

@@ -278,7 +278,8 @@ static bool is_cause(const kin_error *error)
 }
 
 /* Climbs to the next error that has not been printed; NULL at the top. */
-static const kin_error *print_next(const kin_error *error, const kin_error *tree, int *depth, FILE *out)
+static const kin_error *print_next(const kin_error *error, const kin_error *tree, int *depth,
+                                   FILE *out)
 {
     if (error->child || error->cause) {
         ++*depth;

@@ -251,7 +251,8 @@ static void switch_stack(struct kin__runtime *rt, struct kin__stack *from, void 
 {
     (void)rt, (void)from, (void)to, (void)dying;
 #if defined __SANITIZE_ADDRESS__
-    __sanitizer_start_switch_fiber(dying ? NULL : &from->fake, to->low, (size_t)(to->top - to->low));
+    __sanitizer_start_switch_fiber(dying ? NULL : &from->fake, to->low,
+                                   (size_t)(to->top - to->low));
 #endif
 #if defined __SANITIZE_THREAD__
     if (!from->fiber)
