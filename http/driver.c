@@ -120,8 +120,8 @@ static bool head_too_long(const struct kin__http_transfer *t, CURLcode rc)
 
 static int code_of(const struct kin__http_transfer *t, CURLcode rc)
 {
-    if (rc == CURLE_OK)
-        return 0;
+    if (rc == CURLE_OK)         /* curl takes a head that is cut off for a whole one */
+        return t->in_head ? KIN_EHTTP(CURLE_PARTIAL_FILE) : 0;
     if (t->cause < 0)
         return t->cause;
     if (head_too_long(t, rc))

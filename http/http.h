@@ -24,7 +24,8 @@
 
 enum {
     KIN__HTTP_PIECE = 64 * 1024,        /* what a streamed body may be ahead of its task */
-    KIN__HTTP_BUFFER = 32 * 1024,       /* what curl reads at once */
+    KIN__HTTP_URL_SHOWN = 176,          /* bytes of a URL for people, at most */
+    KIN__HTTP_BUFFER = 16 * 1024,       /* what curl reads, and unpacks, at once */
     KIN__HTTP_IDLE = 64,                /* transfers kept for reuse, with their easy handles */
     KIN__HTTP_LULL = 4,                 /* turns of the others before kept connections rest */
     KIN__HTTP_BATCH = 32,               /* commands obeyed in a round */
@@ -158,5 +159,8 @@ int kin__http_response_fill(struct kin__http_transfer *transfer);
 
 /* error.c: once a process: curl's own set-up and the texts of the codes. */
 int kin__http_global_init(void);
+
+/* response.c; writes to shown, of KIN__HTTP_URL_SHOWN bytes, and returns it */
+const char *kin__http_url_shown(const char *url, char *shown);
 
 #endif

@@ -27,18 +27,12 @@ static const char *method_of(const struct kin_http_request *r)
     return r->body || r->source ? "POST" : "GET";
 }
 
-/* Into an error goes the URL without the password that it may hold. */
 static int fail(const struct kin_http_request *r, int code, const char *words)
 {
-    const char *at = r->at ? r->at : "kin_http_with", *url = r->url;
-    size_t scheme = strcspn(url, ":"), host, user;
+    char url[KIN__HTTP_URL_SHOWN];
 
-    scheme += strspn(url + scheme, ":/");
-    host = strcspn(url + scheme, "/?#");
-    for (user = host; user > 0 && url[scheme + user] != '@'; user--)
-        ;
-    return kin_fail_at(at, code, "%.16s %.*s%s%.140s: %s", method_of(r), (int)scheme, url,
-                       user > 0 ? "…" : "", url + scheme + user, words);
+    return kin_fail_at(r->at ? r->at : "kin_http_with", code, "%.16s %s: %s", method_of(r),
+                       kin__http_url_shown(r->url, url), words);
 }
 
 static int fail_transfer(struct kin__http_transfer *t, int code)

@@ -109,13 +109,29 @@ int kin__http_response_fill(struct kin__http_transfer *t)
     return rc;
 }
 
+/* A URL for people: without the password that it may hold, and not too long for the
+ * reason to stand behind it. */
+const char *kin__http_url_shown(const char *url, char *shown)
+{
+    size_t scheme = strcspn(url, ":"), user;
+
+    scheme += strspn(url + scheme, ":/");
+    for (user = strcspn(url + scheme, "/?#"); user > 0 && url[scheme + user] != '@'; user--)
+        ;
+    snprintf(shown, KIN__HTTP_URL_SHOWN, "%.*s%s%.140s", (int)(scheme < 16 ? scheme : 16), url,
+             user > 0 ? "…" : "", url + scheme + user);
+    return shown;
+}
+
 int kin_http_check_at(const char *at, const kin_http_response *r)
 {
     int code = KIN_EHTTP_STATUS(r->status);
+    char url[KIN__HTTP_URL_SHOWN];
 
     if (r->status < 400)
         return 0;
-    return kin_fail_at(at, code, "%s: %s", r->url ? r->url : "?", kin_code_text(code));
+    return kin_fail_at(at, code, "%s: %s", kin__http_url_shown(r->url ? r->url : "?", url),
+                       kin_code_text(code));
 }
 
 int (kin_http_check)(const kin_http_response *response)

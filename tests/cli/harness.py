@@ -110,9 +110,16 @@ class Result:
         return [item["outcome"] for item in self.items()]
 
 
-def start(*args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **more):
+def start(*args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, preexec_fn=None, **more):
+    def prepare():
+        """A shell that runs us in the background has us ignore these."""
+        for number in signal.SIGINT, signal.SIGQUIT:
+            signal.signal(number, signal.SIG_DFL)
+        if preexec_fn:
+            preexec_fn()
+
     return subprocess.Popen([KIN, "fetch", *args], stdin=stdin, stdout=stdout,
-                            stderr=subprocess.PIPE, **more)
+                            stderr=subprocess.PIPE, preexec_fn=prepare, **more)
 
 
 def finish(process, input=None, began=None):

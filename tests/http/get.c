@@ -280,3 +280,16 @@ TEST(no_request_outside_of_a_run)
     CHECK_CODE(kin_http_get(url("HTTP", "/hello.txt"), &r), KIN_ENORUN);
     kin_http_response_free(&r);
 }
+
+HTTP_TEST(an_error_shows_the_url_short_enough_for_its_reason)
+{
+    kin_http_response r = { .status = 404 };
+    char long_url[600] = "http://user:secret@127.0.0.1/";
+
+    memset(long_url + strlen(long_url), 'x', 500);
+    r.url = long_url;
+    CHECK_CODE(kin_http_check(&r), KIN_EHTTP_STATUS(404));
+    CHECK_HAS(last_message(), "404 Not Found");
+    CHECK_HAS(last_message(), "127.0.0.1/xxx");
+    CHECK(strstr(last_message(), "secret") == NULL);
+}

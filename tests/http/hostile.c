@@ -58,10 +58,7 @@ HTTP_TEST(a_refused_port)
 
 HTTP_TEST(a_connection_cut)
 {
-    kin_http_response r;
-
-    CHECK_CODE(get("/cut", &r), 0);         /* a head without its end, and no body: HTTP/1.1 … */
-    kin_http_response_free(&r);
+    check_fails("/cut", KIN_EHTTP(18), "");     /* a head without its end: fine for curl */
     check_fails("/silent", KIN_EHTTP(52), "Empty reply");
     check_fails("/cut_chunk", KIN_EHTTP(18), "outstanding read data");
     check_fails("/bad_chunk", KIN_EHTTP(56), "");
