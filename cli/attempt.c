@@ -23,6 +23,7 @@
 
 #define PAUSE_FIRST KIN_MS(250)
 #define PAUSE_MOST KIN_S(30)
+#define ASKED_MOST (24 * 60 * 60)       /* seconds */
 #define DESCRIPTOR_PAUSE KIN_MS(20)
 #define DESCRIPTOR_TRIES_ALONE 50
 
@@ -47,7 +48,13 @@ static int note_store_error(struct item *item, const struct store_file *file, in
     return rc;
 }
 
-/* A kin_http_sink. */
+/* Whether pages are written to standard output. */
+static bool prints(const struct fetch *fetch)
+{
+    return !fetch->options->json && fetch->demo == NULL;
+}
+
+/* A kin_http_sink. What nobody will see is not kept. */
 static int take_piece(void *arg, const void *data, size_t size)
 {
     struct page *page = arg;
@@ -57,7 +64,7 @@ static int take_piece(void *arg, const void *data, size_t size)
         page->error = store_append(&page->file, data, size);
         if (page->error < 0)
             note_store_error(page->item, &page->file, page->error);
-    } else {
+    } else if (prints(fetch)) {
         page->error = body_append(&fetch->spool, &page->item->body, data, size);
         if (page->error < 0)
             note_spool_error(page->item, page->error);
@@ -114,6 +121,8 @@ static int finish_page(struct page *page)
 {
     struct item *item = page->item;
 
+    if (item->fetch->won)
+        return KIN_EDECIDED;    /* another was complete before it, in the same turn */
     if (stores(item->fetch))
         return finish_file(page);
     int rc = body_settle(&item->fetch->spool, &item->body);
@@ -156,7 +165,8 @@ static int attempt_once(struct item *item, struct page *page, kin_http_response 
     int rc = begin_page(page);
     if (rc < 0)
         return rc;
-    rc = kin_http(response, .url = item->text, .sink = take_piece, .sink_arg = page);
+    rc = kin_http(response, .url = item->text, .sink = take_piece, .sink_arg = page,
+                  .proxy = item->fetch->demo != NULL ? "" : NULL);   /* its server is here */
     if (rc == 0)
         rc = kin_http_check(response);
     if (rc < 0)
@@ -170,33 +180,25 @@ static int attempt_once(struct item *item, struct page *page, kin_http_response 
 /* Whether another attempt may end better. */
 static bool is_passing(int rc)
 {
-    static const int permanent[] = {
-        KIN_EHTTP(CURLE_UNSUPPORTED_PROTOCOL),
-        KIN_EHTTP(CURLE_URL_MALFORMAT),
-        KIN_EHTTP(CURLE_NOT_BUILT_IN),
-        KIN_EHTTP(CURLE_OUT_OF_MEMORY),
-        KIN_EHTTP(CURLE_TOO_MANY_REDIRECTS),
-        KIN_EHTTP(CURLE_PEER_FAILED_VERIFICATION),
-        KIN_EHTTP(CURLE_SSL_CACERT_BADFILE),
-        KIN_EHTTP_HEADERS,
-        KIN_EHTTP_SCHEME,
-        KIN_EHTTP_TOO_LARGE,
+    static const int passing[] = {
+        KIN_EHTTP(CURLE_COULDNT_RESOLVE_HOST), KIN_EHTTP(CURLE_COULDNT_RESOLVE_PROXY),
+        KIN_EHTTP(CURLE_COULDNT_CONNECT),      KIN_EHTTP(CURLE_SSL_CONNECT_ERROR),
+        KIN_EHTTP(CURLE_SEND_ERROR),           KIN_EHTTP(CURLE_RECV_ERROR),
+        KIN_EHTTP(CURLE_GOT_NOTHING),          KIN_EHTTP(CURLE_PARTIAL_FILE),
+        KIN_EHTTP(CURLE_HTTP2),                KIN_EHTTP(CURLE_HTTP2_STREAM),
+        KIN_EHTTP_STATUS(408),                 KIN_EHTTP_STATUS(425),
+        KIN_EHTTP_STATUS(429),                 KIN_EHTTP_STATUS(500),
+        KIN_EHTTP_STATUS(502),                 KIN_EHTTP_STATUS(503),
+        KIN_EHTTP_STATUS(504),
     };
-    static const int busy[] = { 408, 425, 429, 500, 502, 503, 504 };
 
-    if (kin_class(rc) == KIN_CLASS_HTTP) {
-        for (size_t i = 0; i < sizeof permanent / sizeof permanent[0]; i++)
-            if (rc == permanent[i])
-                return false;
-        return true;
-    }
-    for (size_t i = 0; i < sizeof busy / sizeof busy[0]; i++)
-        if (rc == KIN_EHTTP_STATUS(busy[i]))
+    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++)
+        if (rc == passing[i])
             return true;
     return false;
 }
 
-/* What Retry-After asks for: seconds, or a date. 0 where it is not there. */
+/* What Retry-After asks for: seconds, or a date; a day at most. 0 where it is not there. */
 static int64_t retry_after(const kin_http_response *response)
 {
     const char *value = kin_http_header(response, "Retry-After");
@@ -209,7 +211,7 @@ static int64_t retry_after(const kin_http_response *response)
         time_t date = curl_getdate(value, NULL);
         seconds = date >= 0 ? (long long)(date - time(NULL)) : 0;
     }
-    return seconds <= 0 ? 0 : seconds > INT32_MAX ? KIN_FOREVER : KIN_S(seconds);
+    return seconds <= 0 ? 0 : seconds > ASKED_MOST ? KIN_S(ASKED_MOST) : KIN_S(seconds);
 }
 
 static int64_t choose_pause(const struct item *item, const kin_http_response *response)

@@ -41,7 +41,7 @@ struct demo {
         size_t kind;
         char url[64];
         enum outcome outcome;
-        int64_t took;
+        int64_t took;           /* -1: it was never started */
     } pages[PAGES];
 };
 
@@ -78,6 +78,7 @@ static void fill_list(struct demo *demo, int port, int deaf_port)
             bool refused = strcmp(kinds[kind].name, "refused") == 0;
             demo->pages[i].kind = kind;
             demo->pages[i].outcome = OUTCOME_NONE;
+            demo->pages[i].took = -1;
             snprintf(demo->pages[i].url, sizeof demo->pages[i].url, "http://127.0.0.1:%d/%s/%u",
                      refused ? deaf_port : port, kinds[kind].name, n);
         }
@@ -176,7 +177,8 @@ void demo_note(struct demo *demo, const struct item *item)
     if (item->index >= PAGES)
         return;
     demo->pages[item->index].outcome = item->outcome;
-    demo->pages[item->index].took = item->ended_at - item->started_at;
+    if (item->started_at != 0)
+        demo->pages[item->index].took = item->ended_at - item->started_at;
 }
 
 static char mark_of(enum outcome outcome)
@@ -189,7 +191,7 @@ static char mark_of(enum outcome outcome)
 static void report_kind(const struct demo *demo, size_t kind, FILE *out)
 {
     int64_t least = INT64_MAX, most = 0;
-    char marks[PAGES + 1] = "", from[32], to[32];
+    char marks[PAGES + 1] = "", from[32], to[32], range[80] = "";
     size_t count = 0;
 
     for (size_t i = 0; i < PAGES; i++) {
@@ -197,11 +199,15 @@ static void report_kind(const struct demo *demo, size_t kind, FILE *out)
             continue;
         int64_t took = demo->pages[i].took;
         marks[count++] = mark_of(demo->pages[i].outcome);
+        if (took < 0)
+            continue;
         least = took < least ? took : least;
         most = took > most ? took : most;
     }
-    fprintf(out, "  %-9s %-50s  %s to %s\n", kinds[kind].name, marks,
-            duration_print(least, from, sizeof from), duration_print(most, to, sizeof to));
+    if (least <= most)
+        snprintf(range, sizeof range, "  %s to %s", duration_print(least, from, sizeof from),
+                 duration_print(most, to, sizeof to));
+    fprintf(out, "  %-9s %-50s%s\n", kinds[kind].name, marks, range);
 }
 
 char *demo_report(const struct demo *demo)

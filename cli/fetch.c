@@ -23,6 +23,8 @@
 #include "descriptors.h"
 #include "progress.h"
 #include "signals.h"
+#include "text.h"
+#include "url.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -109,10 +111,11 @@ static void fail_unstarted(struct item *item, int code)
 static int start_item(struct fetch *fetch, struct item *item)
 {
     int rc = kin_cancelled() != NULL ? KIN_ECANCELED : 0;
+    char name[128];
 
+    url_printable(name, sizeof name, item->text, item->length);
     if (rc == 0)
-        rc = kin_spawn(&fetch->items, item_run, item,
-                       .name = item->unusable ? "not a URL" : item->text);
+        rc = kin_spawn(&fetch->items, item_run, item, .name = item->unusable ? "not a URL" : name);
     if (rc == 0)
         return 0;
     if (rc == -ENOMEM)
@@ -151,7 +154,9 @@ static bool is_stop(int rc)
 
 static const char *source_name(const struct list *list)
 {
-    return list->at < list->count ? list->sources[list->at].text : "the list";
+    bool named = list->at < list->count && list->sources[list->at].kind != SOURCE_URL;
+
+    return named ? list->sources[list->at].text : "the list";
 }
 
 static void report_unstarted(struct fetch *fetch)
@@ -226,7 +231,7 @@ static void summarize(const struct fetch *fetch)
     if (fetch->output_error != 0)
         return;                 /* about to die of SIGPIPE, as filters do: silently */
     if (fetch->list.next_index == 0 && fetch->stopped.kind == KIN_BY_NOBODY &&
-        fetch->fault == 0) {
+        fetch->fault == 0 && fetch->signal == 0) {
         fprintf(stderr, "kin fetch: the list is empty\n");
         return;
     }
@@ -301,6 +306,9 @@ static int root(void *arg)
             work(fetch);
         kin_cancel(&side, "done");
         kin_group_close(&side, 0);
+        signals_note_late(run->signals);
+        if (run->options->progress == PROGRESS_JSON)
+            progress_end(fetch);
         run->status = fetch_exit_status(fetch);
         summarize(fetch);
     }
@@ -316,6 +324,21 @@ static void on_report(const char *line, void *arg)
         fprintf(stderr, "kin: %s\n", line);
 }
 
+/* The environment may have asked for a backend that is not there. */
+static void report_no_run(int code)
+{
+    const char *backend = getenv("KIN_BACKEND");
+    char shown[80];
+
+    if (backend != NULL && backend[0] != '\0') {
+        text_printable(shown, sizeof shown, backend, strlen(backend));
+        fprintf(stderr, "kin fetch: cannot run with KIN_BACKEND=%s (uring, epoll): %s\n", shown,
+                kin_code_text(code));
+    } else {
+        fprintf(stderr, "kin fetch: cannot run: %s\n", kin_code_text(code));
+    }
+}
+
 static int run_fetch(struct fetch_options *options)
 {
     static struct fetch fetch;          /* its tables are large */
@@ -329,7 +352,7 @@ static int run_fetch(struct fetch_options *options)
         signals_close(&signals);
     }
     if (rc < 0)
-        fprintf(stderr, "kin fetch: cannot run: %s\n", kin_code_text(rc));
+        report_no_run(rc);
     if (run.status > 128)
         signals_die_of(run.status - 128);
     if (run.status == 128 + SIGPIPE) {

@@ -23,6 +23,7 @@ struct fetch {
     kin_group work;             /* the reader's task and the printer */
     kin_group items;            /* the pages */
     kin_scope reading;          /* of the list, within items */
+    bool won;                   /* with --first: an item has ended well */
     kin_reason stopped;         /* why no more items were started, where that is so */
     int signal;                 /* that asks us to end, or 0 */
     int output_error;           /* of standard output, or 0 */

@@ -8,7 +8,8 @@
  * Whatever went wrong is a code and a message; end_item() alone turns them into
  * an outcome, by asking the scopes: timed out is what its own limit ended,
  * cancelled is what something else ended, and a transfer that was complete before
- * anybody cancelled it stays ok.
+ * anybody cancelled it stays ok. With --first only one does: the group hears of the
+ * winner at the end of its task, and others may be complete in the same turn.
  */
 #include "item.h"
 #include "attempt.h"
@@ -83,20 +84,31 @@ static void describe_reason(struct item *item)
              known ? words[reason->kind] : reason->message);
 }
 
-static void end_cancelled(struct item *item, enum outcome outcome)
+static void end_cancelled(struct item *item, enum outcome outcome, const kin_reason *reason)
 {
-    struct fetch *fetch = item->fetch;
-
-    fetch_note_reason(fetch, kin_cancelled());
-    item->reason = fetch->stopped;
+    item->reason = *reason;
     item->outcome = outcome;
     item->code = KIN_ECANCELED;
     describe_reason(item);
 }
 
+static void end_stopped(struct item *item, enum outcome outcome)
+{
+    struct fetch *fetch = item->fetch;
+
+    fetch_note_reason(fetch, kin_cancelled());
+    end_cancelled(item, outcome, &fetch->stopped);
+}
+
+/* Its page was complete too, but not the first. */
+static void end_beaten(struct item *item)
+{
+    end_cancelled(item, OUTCOME_CANCELLED, &(kin_reason){ .kind = KIN_BY_DECISION });
+}
+
 void item_skip(struct item *item)
 {
-    end_cancelled(item, OUTCOME_SKIPPED);
+    end_stopped(item, OUTCOME_SKIPPED);
     item->ended_at = kin_now();
 }
 
@@ -116,8 +128,8 @@ static void end_timed_out(struct item *item)
                  (unsigned long long)item->bytes);
     item->code = KIN_ETIMEDOUT;
     item->outcome = OUTCOME_TIMED_OUT;
-    if (options->on_timeout == ON_TIMEOUT_FAIL)
-        return;
+    if (options->on_timeout == ON_TIMEOUT_FAIL || options->policy == KIN_ANY)
+        return;                 /* a default result does not win a race */
     int rc = attempt_default(item);
     if (rc == 0)
         item->outcome = OUTCOME_DEFAULTED;
@@ -129,26 +141,27 @@ static void end_item(struct item *item, int rc)
         item->outcome = OUTCOME_OK;
     else if (rc == KIN_ETIMEDOUT)
         end_timed_out(item);
+    else if (rc == KIN_EDECIDED)
+        end_beaten(item);
     else if (rc == KIN_ECANCELED && kin_cancelled() != NULL)
-        end_cancelled(item, OUTCOME_CANCELLED);
+        end_stopped(item, OUTCOME_CANCELLED);
     else {
         item->outcome = OUTCOME_FAILED;
         item->code = rc;
     }
     if (item->outcome != OUTCOME_OK && item->outcome != OUTCOME_DEFAULTED)
         body_clear(&item->fetch->spool, &item->body);
+    if (item->outcome == OUTCOME_OK && item->fetch->options->policy == KIN_ANY)
+        item->fetch->won = true;
     item->ended_at = kin_now();
 }
 
-/* What the group's policy gets to see. A default result keeps a run from failing,
- * but it does not win a race. */
+/* What the group's policy gets to see. */
 static int result_of(const struct item *item)
 {
-    if (item->outcome == OUTCOME_OK)
-        return 0;
-    if (item->outcome == OUTCOME_DEFAULTED && item->fetch->options->policy != KIN_ANY)
-        return 0;
-    return item->code;
+    bool well = item->outcome == OUTCOME_OK || item->outcome == OUTCOME_DEFAULTED;
+
+    return well ? 0 : item->code;
 }
 
 static uint64_t failures(const struct tally *tally)

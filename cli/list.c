@@ -35,8 +35,16 @@ static int refuse(const char *what, const char *why)
     char shown[200];
 
     text_printable(shown, sizeof shown, what, strlen(what));
-    fprintf(stderr, "kin fetch: %s: %s\n", shown, why);
+    fprintf(stderr, "kin fetch: %s: %s\n", shown[0] != '\0' ? shown : "''", why);
     return -EXIT_USAGE;
+}
+
+static int refuse_url(const char *url, const char *why)
+{
+    char shown[200];
+
+    url_printable(shown, sizeof shown, url, strlen(url));
+    return refuse(shown, why);
 }
 
 static int out_of_memory(void)
@@ -66,10 +74,10 @@ static int try_argument(struct list *list, const char *text)
         return out_of_memory();
     if (rc < 0 && access(text, R_OK) == 0) {
         snprintf(hint, sizeof hint, "%s (for a file with URLs: -f)", why);
-        return refuse(text, hint);
+        return refuse_url(text, hint);
     }
     if (rc < 0)
-        return refuse(text, why);
+        return refuse_url(text, why);
     list->total += glob.total;
     return 0;
 }

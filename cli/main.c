@@ -2,6 +2,7 @@
 #include "fetch.h"
 
 #include <fcntl.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,6 +40,7 @@ int main(int argc, char **argv)
     const char *command = argc > 1 ? argv[1] : "";
 
     take_closed_streams();
+    setlocale(LC_CTYPE, "");      /* libcurl converts international host names from it */
     if (strcmp(command, "fetch") == 0) {
         argv[1] = (char[]){ "kin fetch" };      /* getopt_long begins its complaints with it */
         return fetch_main(argc - 1, argv + 1);

@@ -51,7 +51,7 @@ static int complain(const char *option, const char *value, const char *why)
     char shown[200];
 
     text_printable(shown, sizeof shown, value, strlen(value));
-    fprintf(stderr, "kin fetch: %s %s: %s\n", option, shown, why);
+    fprintf(stderr, "kin fetch: %s %s: %s\n", option, shown[0] != '\0' ? shown : "''", why);
     return -EXIT_USAGE;
 }
 
@@ -170,7 +170,7 @@ static int set_grace(struct fetch_options *o, const char *value)
 static int set_output(struct fetch_options *o, const char *value)
 {
     if (value[0] == '\0')
-        return complain("--output", "''", "not a directory");
+        return complain("--output", value, "not a directory");
     o->output = value;
     return 0;
 }
@@ -275,6 +275,7 @@ static const struct conflict {
     { ID_FAIL_FAST, 'k', "the first failure cannot both cancel the rest and not" },
     { ID_FAIL_FAST, ID_FIRST, "with --first failures cancel nobody" },
     { ID_FAIL_FAST, ID_MAX_FAIL, "--fail-fast is --max-fail 1" },
+    { ID_MAX_FAIL, 'k', "the N-th failure cannot both cancel the rest and not" },
     { ID_FIRST, 'k', "with --first the first success cancels the rest" },
     { ID_FIRST, ID_MAX_FAIL, "with --first failures cancel nobody" },
     { ID_JSON, ID_TAG, "with --json no page is printed" },

@@ -1,9 +1,10 @@
 /* How far the run is: a status line for people, or JSON for programs.
  *
  * Both go to standard error, at most ten times a second and only when something
- * has changed. The line is for a terminal, and only while results do not go to
- * one too: it would be mixed with them. It is wiped before anything else is
- * written, so nothing of it is left in the end.
+ * has changed; JSON once more at the end. The line is for a terminal, no longer
+ * than the terminal is wide, and only while results do not go to one too: it would
+ * be mixed with them. It is wiped before anything else is written, so nothing of
+ * it is left in the end.
  */
 #include "progress.h"
 #include "json.h"
@@ -12,6 +13,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define INTERVAL KIN_MS(100)
@@ -36,19 +38,30 @@ bool progress_wanted(const struct fetch *fetch)
     return false;
 }
 
+/* How much of a line leaves the cursor on it. */
+static size_t columns(void)
+{
+    struct winsize window;
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) < 0 || window.ws_col == 0)
+        return SIZE_MAX;
+    return window.ws_col - 1u;
+}
+
 static int write_line(const struct fetch *fetch, struct out *out)
 {
     const struct tally *tally = &fetch->tally;
     uint64_t ended = tally_ended(tally);
     uint64_t bad = tally->outcomes[OUTCOME_FAILED] + tally->outcomes[OUTCOME_TIMED_OUT];
     char line[160], total[32] = "";
+    size_t wipe = strlen(TEXT_WIPE);
 
     if (fetch->list.total > 0)
         snprintf(total, sizeof total, " of %" PRIu64, fetch->list.total);
     snprintf(line, sizeof line, TEXT_WIPE "%" PRIu64 "%s done, %" PRIu64 " running, %" PRIu64
              " lost, %.1f s", ended, total, tally->running, bad,
              (double)(kin_now() - fetch->started_at) / 1e9);
-    int rc = out_write(out, line, strlen(line));
+    int rc = out_write(out, line, wipe + strnlen(line + wipe, columns()));
     return rc < 0 ? rc : out_flush(out);
 }
 
@@ -92,4 +105,13 @@ int progress_show(void *arg)
     if (fetch->options->progress == PROGRESS_AUTO)
         (void)!write(STDERR_FILENO, TEXT_WIPE, strlen(TEXT_WIPE));
     return rc == KIN_ECANCELED ? rc : 0;       /* nobody has to look */
+}
+
+void progress_end(const struct fetch *fetch)
+{
+    char *line = json_of_progress(fetch);
+
+    if (line != NULL)
+        fprintf(stderr, "%s\n", line);
+    free(line);
 }

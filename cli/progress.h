@@ -8,5 +8,7 @@
 int progress_show(void *fetch);
 /* Whether there is anything for it to do. */
 bool progress_wanted(const struct fetch *fetch);
+/* The last object of --progress json, once the run is over. */
+void progress_end(const struct fetch *fetch);
 
 #endif

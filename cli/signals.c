@@ -10,7 +10,8 @@
  *
  * A signal that was ignored when we were started stays ignored: that is how
  * nohup, and shells without job control, keep background jobs alive. SIGPIPE is
- * ignored during the run, and a closed standard output is seen as an error.
+ * ignored during the run, and a closed standard output is seen as an error; so is
+ * SIGXFSZ, and a file that may not grow further is the failure of one item.
  */
 #include "signals.h"
 #include "text.h"
@@ -47,6 +48,7 @@ int signals_open(struct signals *signals, struct fetch *fetch)
     if (signals->fd < 0)
         return -errno;
     sigaction(SIGPIPE, &ignore, &signals->pipe);
+    sigaction(SIGXFSZ, &ignore, &signals->size);
     sigprocmask(SIG_BLOCK, &set, &signals->before);
     return 0;
 }
@@ -55,6 +57,7 @@ void signals_close(struct signals *signals)
 {
     sigprocmask(SIG_SETMASK, &signals->before, NULL);
     sigaction(SIGPIPE, &signals->pipe, NULL);
+    sigaction(SIGXFSZ, &signals->size, NULL);
     close(signals->fd);
 }
 
@@ -97,6 +100,20 @@ static void show_tree(const struct fetch *fetch)
     kin_dump(stderr);
 }
 
+static bool is_end(int signo)
+{
+    return signo != SIGQUIT && signo != SIGUSR1;
+}
+
+void signals_note_late(struct signals *signals)
+{
+    struct signalfd_siginfo info;
+
+    while (read(signals->fd, &info, sizeof info) == (ssize_t)sizeof info)
+        if (is_end((int)info.ssi_signo) && signals->fetch->signal == 0)
+            signals->fetch->signal = (int)info.ssi_signo;
+}
+
 int signals_serve(void *arg)
 {
     struct signals *signals = arg;
@@ -109,9 +126,9 @@ int signals_serve(void *arg)
         if (read(signals->fd, &info, sizeof info) != (ssize_t)sizeof info)
             continue;
         int signo = (int)info.ssi_signo;
-        if (signo == SIGQUIT || signo == SIGUSR1)
-            show_tree(signals->fetch);
-        else
+        if (is_end(signo))
             ask_to_end(signals->fetch, signo);
+        else
+            show_tree(signals->fetch);
     }
 }

@@ -8,10 +8,12 @@
 #include "tally.h"
 #include "duration.h"
 #include "text.h"
+#include "url.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 uint64_t tally_ended(const struct tally *tally)
 {
@@ -22,19 +24,18 @@ uint64_t tally_ended(const struct tally *tally)
     return sum;
 }
 
-/* An item's message, without the "GET " and the item's own name in front of it. */
+/* An item's message, without its own URL in front of it, which kin-http may have
+ * shortened. After "GET" stands the item's, else the one that redirects led to. */
 static const char *reason_of(const struct item *item)
 {
-    const char *message = item->message, *rest = message;
+    const char *message = item->message, *end = NULL;
 
     if (message[0] == '\0')
         return kin_code_text(item->code);
-    if (strncmp(rest, "GET ", 4) == 0)
-        rest += 4;
-    if (strncmp(rest, item->text, item->length) != 0)
-        return message;
-    rest += item->length;
-    return strncmp(rest, ": ", 2) == 0 ? rest + 2 : message;
+    if (strncmp(message, "GET ", 4) == 0 ||
+        (item->url == NULL && strncasecmp(message, "http", 4) == 0))
+        end = strstr(message, ": ");
+    return end != NULL ? end + 2 : message;
 }
 
 static void note_loser(struct tally *tally, const struct item *item)
@@ -48,7 +49,7 @@ static void note_loser(struct tally *tally, const struct item *item)
     for (; at > 0 && losers[at - 1].index > item->index; at--)
         losers[at] = losers[at - 1];
     losers[at].index = item->index;
-    text_printable(losers[at].name, sizeof losers[at].name, item->text, item->length);
+    url_printable(losers[at].name, sizeof losers[at].name, item->text, item->length);
     const char *why = reason_of(item);
     text_printable(losers[at].why, sizeof losers[at].why, why, strlen(why));
 }

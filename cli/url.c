@@ -3,9 +3,11 @@
  *
  * File names are made from the encoded form of the URL and only of letters that
  * are harmless everywhere: no slash, no control or other unprintable byte, no
- * dot in front (which also rules out "." and ".." and hidden files).
+ * dot in front (which also rules out "." and ".." and hidden files), nor a hyphen
+ * (which programs would take for an option).
  */
 #include "url.h"
+#include "text.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -63,6 +65,35 @@ int url_check(const char *url, size_t length, char *why, size_t size)
     return rc;
 }
 
+/* Bytes of "user:password" at the start of the text; 0 where it has none. */
+static size_t user_length(const char *text, size_t length)
+{
+    size_t end = 0, user = 0;
+
+    for (; end < length && memchr("/?#", text[end], 3) == NULL; end++)
+        if (text[end] == '@')
+            user = end;
+    return user;
+}
+
+void url_printable(char *out, size_t size, const char *url, size_t length)
+{
+    const char *host = memmem(url, length, "://", 3);
+    size_t scheme = host != NULL ? (size_t)(host - url) + 3 : 0;
+    size_t user = user_length(url + scheme, length - scheme);
+
+    if (user == 0) {
+        text_printable(out, size, url, length);
+        return;
+    }
+    text_printable(out, size, url, scheme);
+    size_t used = strlen(out);
+    if (size - used > sizeof "…") {
+        used += (size_t)snprintf(out + used, size - used, "…");
+        text_printable(out + used, size - used, url + scheme + user, length - scheme - user);
+    }
+}
+
 /* Appends what is harmless of the text, as long as there is room. */
 static void append_harmless(char *name, const char *text)
 {
@@ -71,7 +102,7 @@ static void append_harmless(char *name, const char *text)
     for (; *text != '\0' && size < URL_NAME_MAX; text++, size++) {
         unsigned char c = (unsigned char)*text;
         bool harmless = c > 0x20 && c < 0x7f && strchr("/\\:*\"<>|", c) == NULL;
-        name[size] = harmless && !(size == 0 && c == '.') ? (char)c : '_';
+        name[size] = harmless && !(size == 0 && (c == '.' || c == '-')) ? (char)c : '_';
     }
     name[size] = '\0';
 }

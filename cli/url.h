@@ -6,6 +6,9 @@
 /* Whether kin fetch can fetch it: 0, or -EINVAL with the reason in why, -ENOMEM. */
 int url_check(const char *url, size_t length, char *why, size_t size);
 
+/* The URL for people: as text_printable, and "…" in place of user and password. */
+void url_printable(char *out, size_t size, const char *url, size_t length);
+
 /* A file name for the page: the last part of its path, and its query, without
  * anything that a directory or a terminal would mind; "index.html" where that
  * leaves nothing. At most URL_NAME_MAX bytes; -ENOMEM. */

@@ -93,8 +93,10 @@ static bool on_abort(struct kin_wait *wait)
 static void on_describe(const struct kin_wait *wait, char *text, size_t size)
 {
     const struct kin__http_transfer *t = wait->object;
+    char url[KIN__HTTP_URL_SHOWN];
 
-    snprintf(text, size, "%s %s", method_of(t->request), t->request->url);
+    snprintf(text, size, "%s %s", method_of(t->request),
+             kin__http_url_shown(t->request->url, url));
 }
 
 static const struct kin_wait_ops transfer_ops = { "http", on_abort, on_describe };

@@ -211,6 +211,15 @@ def schema_check(line):
 
 # ------------------------------------------------------------------ the server
 
+def wait_for(s, count):
+    """Until so many requests have come."""
+    until = time.monotonic() + LIMIT
+    while len(s.requests) < count:
+        if time.monotonic() > until:
+            raise AssertionError(f"only {len(s.requests)} of {count} requests came")
+        time.sleep(0.01)
+
+
 class Server:
     """A server on loopback; what a page does follows from its path:
 

@@ -143,9 +143,43 @@ def bad_urls_as_arguments():
     usage("http://host/\x01", says="control characters")
     usage("", says="not a URL")
     usage("-g", "two\nlines \x1b[31m", says="two?lines ?[31m: not a URL")
+    usage("", says="'': not a URL")
+    usage("-j", "", "http://h/", says="--jobs '': not a whole number")
     usage("-j", "1\n2", "http://h/", says="--jobs 1?2")
     with directory() as d:
         usage(write(d + "/urls", "http://a/\n"), says="for a file with URLs: -f")
+
+
+@test
+def passwords_are_not_shown():
+    deaf, refused = refused_url()
+    with deaf, Server() as s:
+        for url, why in [(s.url + "/status/404", "404 Not Found"), (refused + "/x", "connect"),
+                         (s.url + "/moved/status/500", "500 Internal Server Error"),
+                         ("http://host:99999/x", "malformed")]:
+            r = fetch(url.replace("://", "://me:secret@"))
+            contains(r.err, why, "://…@")
+            lacks(r.err, "secret")
+        r = fetch("-", input="me:secret@host/x\n")
+        contains(r.err, "…@host/x: not a URL")
+        lacks(r.err, "secret")
+    with Server() as s:
+        p = start(s.url.replace("://", "://me:secret@") + "/wait/1000/1")
+        wait_for(s, 1)
+        p.send_signal(signal.SIGUSR1)
+        r = finish(p)
+        contains(r.err, "  http://…@127.0.0.1")     # the task's name in the tree
+        lacks(r.err, "secret")
+
+
+@test
+def international_host_names():
+    if "IDN" not in subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout:
+        raise Skip("a libcurl without them")
+    with Server() as s:             # as a proxy, so that nobody is asked for the name
+        fetch("http://b\u00fccher.invalid/",
+              env={**os.environ, "LC_ALL": "C.UTF-8", "http_proxy": s.url, "no_proxy": ""})
+        equal(s.requests, ["http://xn--bcher-kva.invalid/"])
 
 
 @test
@@ -189,7 +223,7 @@ def good_durations():
 def contradictions():
     for flags in [["--fail-fast", "-k"], ["--first", "--max-fail", "2"], ["--first", "-k"],
                   ["--first", "--fail-fast"], ["--fail-fast", "--max-fail", "3"],
-                  ["--json", "--tag"], ["--tag", "-o", "/tmp"]]:
+                  ["--json", "--tag"], ["--tag", "-o", "/tmp"], ["-k", "--max-fail", "3"]]:
         usage(*flags, "http://h/", says="contradict each other")
 
 

@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 """Where results go: files, JSON, tags, progress, the summary."""
+import fcntl
 import pty
 import select
+import struct
+import termios
 
 from harness import *
 
@@ -15,7 +18,7 @@ def files_are_named_after_their_urls():
     with Server() as s, directory() as d:
         urls = ["/page/1", "/page/a%2F..%2Fb", "/page/x?q=1&r=/../etc", "/", "/page/.hidden",
                 "/page/%00", "/page/" + "l" * 3000, "/page/*:|<y>", "/page/..%5c..%5cz",
-                "/page/caf\u00e9"]
+                "/page/caf\u00e9", "/page/-rf"]
         r = fetch("-o", d + "/out", "--json", "-g", *(s.url + u for u in urls))
         equal((r.status, set(r.outcomes())), (0, {"ok"}), r.err)
         names = [i["file"] for i in r.items()]
@@ -26,6 +29,7 @@ def files_are_named_after_their_urls():
         equal(names[3], d + "/out/index.html")
         equal(names[4], d + "/out/_hidden")
         equal(len(os.path.basename(names[6])), 180)
+        equal(names[10], d + "/out/_rf")
         equal(open(names[0]).read(), "page 1\n")
         for name in os.listdir(d + "/out"):
             equal(re.search(r"[/\\\x00-\x20*:|<>\x7f-\uffff]|^\.", name), None, name)
@@ -143,11 +147,11 @@ def a_full_directory():
 @test
 def a_full_spool():
     with Server() as s, small_file_system() as d:
-        r = fetch("--json", s.url + "/size/3000000", s.url + "/page/1",
-                  env={**os.environ, "TMPDIR": d})
-        items = r.items()
-        equal([i["outcome"] for i in items], ["failed", "ok"])
-        contains(items[0]["error"]["message"], "temporary file", "No space left on device")
+        urls, env = [s.url + "/size/3000000", s.url + "/page/1"], {**os.environ, "TMPDIR": d}
+        r = fetch(*urls, env=env)
+        equal((r.status, r.out), (1, "page 1\n"))
+        contains(r.err, "temporary file", "No space left on device")
+        equal(fetch("--json", *urls, env=env).outcomes(), ["ok", "ok"], "nothing to keep")
 
 
 @test
@@ -188,12 +192,15 @@ def progress_for_programs():
         counts = [l["progress"]["ok"] for l in lines]
         equal(counts, sorted(counts))
         equal(lines[0]["progress"]["total"], 6)
-        equal(3 <= len(lines) <= 13, True, f"{len(lines)} lines")
+        equal(3 <= len(lines) <= 14, True, f"{len(lines)} lines")
+        last = lines[-1]["progress"]
+        equal((last["read"], last["running"], last["ok"]), (6, 0, 6), "the last one")
         equal(r.out.count("page"), 6)
 
 
-def on_terminal(*args, stdout=subprocess.PIPE):
+def on_terminal(*args, stdout=subprocess.PIPE, columns=80):
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
     p = subprocess.Popen([KIN, "fetch", *args], stdin=subprocess.DEVNULL, stderr=slave,
                          stdout=slave if stdout is None else stdout)
     os.close(slave)
@@ -230,6 +237,14 @@ def progress_for_people():
 
 
 @test
+def progress_fits_a_narrow_terminal():
+    with Server() as s:
+        _, seen = on_terminal(s.url + "/wait/200/1", columns=20)
+        lines = re.findall(r"\r\x1b\[K(\d[^\r]*)", seen)
+        equal({len(line) for line in lines}, {19}, f"{lines}")
+
+
+@test
 def the_demonstration_on_a_terminal():
     _, seen = on_terminal(stdout=None)
     seen = seen.replace("\r\n", "\n")
@@ -241,6 +256,18 @@ def colours_are_for_terminals():
     with Server() as s:
         contains(on_terminal(s.url + "/status/404")[1], "\x1b[31m")
         lacks(fetch(s.url + "/status/404").err, "\x1b")
+
+
+@test
+def reasons_are_told_once_and_whole():
+    deaf, refused = refused_url()
+    with Server() as s, deaf:
+        r = fetch(s.url + "/status/404?" + "x" * 3000, s.url, refused, s.url + "/moved/status/410")
+        lines = {l.split(": ")[0].split("/", 3)[-1][:10]: l for l in r.err.splitlines()[1:]}
+        contains(lines["status/404"], "…: 404 Not Found")
+        contains(lines["moved/stat"], f"{s.url}/moved/status/410: {s.url}/status/410: 410 Gone")
+        lacks(r.err, "GET ")
+        contains(r.err, refused + ": Failed to connect")
 
 
 @test

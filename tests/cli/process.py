@@ -3,14 +3,6 @@
 from harness import *
 
 
-def wait_for(s, count):
-    until = time.monotonic() + LIMIT
-    while len(s.requests) < count:
-        if time.monotonic() > until:
-            raise AssertionError(f"only {len(s.requests)} of {count} requests came")
-        time.sleep(0.01)
-
-
 @test
 def signals_clean_up_and_are_raised_again():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -38,6 +30,22 @@ def a_signal_while_the_list_is_waited_for():
     p.wait(LIMIT)
     equal(p.returncode, -signal.SIGINT)
     p.communicate()
+
+
+@test
+def a_signal_together_with_the_end_of_the_list():
+    reader, writer = os.pipe()
+    p = start("-", stdin=reader)
+    os.close(reader)
+    time.sleep(0.2)
+    p.send_signal(signal.SIGSTOP)
+    os.close(writer)
+    p.send_signal(signal.SIGINT)
+    p.send_signal(signal.SIGCONT)
+    r = finish(p)
+    equal(r.status, -signal.SIGINT)
+    contains(r.err, "interrupted by SIGINT")
+    lacks(r.err, "the list is empty")
 
 
 @test
@@ -167,6 +175,23 @@ def the_soft_limit_is_raised():
         equal(r.status, 0)
         assert s.most > 10, s.most      # so many fit into 32
         lacks(r.err, "descriptors")
+
+
+@test
+def a_file_that_may_not_grow_is_one_items_failure():
+    with Server() as s, directory() as d:
+        r = fetch("-o", d, "--json", s.url + "/size/300000", s.url + "/page/1",
+                  preexec_fn=limited(FSIZE=100000))
+        a, b = r.items()
+        equal((a["outcome"], a["error"]["code"], b["outcome"]), ("failed", "EFBIG", "ok"))
+        equal((r.status, os.listdir(d)), (1, ["1"]))
+
+
+@test
+def a_backend_that_is_not_there():
+    r = fetch("http://127.0.0.1:9/", env={**os.environ, "KIN_BACKEND": "nonsense"})
+    equal((r.status, r.out), (125, ""))
+    contains(r.err, "KIN_BACKEND=nonsense", "uring", "epoll")
 
 
 def peak(*args, **more):

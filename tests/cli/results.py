@@ -95,7 +95,8 @@ def failures_are_1_and_the_rest_goes_on():
     deaf, refused = refused_url()
     with Server() as s, deaf:
         r = fetch("--json", "-k", s.url + "/status/404", s.url + "/page/1", s.url + "/status/500",
-                  refused + "/x", s.url + "/cut", s.url + "/loop", "http://no.invalid/")
+                  refused + "/x", s.url + "/cut", s.url + "/loop",
+                  "http://" + "x" * 64 + "/")       # no part of a name can be so long
         items = r.items()
         equal([i["outcome"] for i in items], ["failed", "ok"] + ["failed"] * 5)
         equal(r.status, 1)
@@ -227,6 +228,27 @@ def first_without_a_success():
         r = fetch("--first", "-t", "200ms", "--on-timeout", "x", "--json", s.url + "/stall",
                   s.url + "/wait/150/1")
         equal((r.status, r.outcomes()[1]), (0, "ok"), "a default does not win")
+        r = fetch("--first", "-t", "150ms", "--on-timeout", "x", s.url + "/stall")
+        equal((r.status, r.out), (124, ""), "there is no default where nothing won")
+
+
+@test
+def first_keeps_one_of_many_that_come_together():
+    with Server() as s, directory() as d:
+        for options in ["--json"], ["--json", "-o", d]:
+            p = start("--first", "-j", "20", *options, s.url + "/wait/150/[1-20]")
+            time.sleep(0.1)
+            p.send_signal(signal.SIGSTOP)
+            time.sleep(0.25)                # all the answers are there now
+            p.send_signal(signal.SIGCONT)
+            r = finish(p)
+            items = r.items()
+            equal(r.status, 0)
+            equal(sorted(i["outcome"] for i in items), ["cancelled"] * 19 + ["ok"])
+            for i in items:
+                if i["outcome"] == "cancelled":
+                    equal(i["cancelled_by"]["reason"], "decision")
+        equal(len(os.listdir(d)), 1)
 
 
 @test
@@ -277,6 +299,27 @@ def retries_end():
         item, = fetch("-r", "5", "--json", s.url + "/status/404").items()
         equal(item["attempts"], 1, "a 404 will be one again")
         equal(s.seen["/status/404"], 1)
+        item, = fetch("-r", "5", "--json", s.url + "/loop").items()
+        equal(item["attempts"], 1, "so will a circle of redirects")
+
+
+@test
+def what_cannot_pass_is_not_tried_again():
+    def serve(listener):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+                                   b"Content-Length: 9\r\n\r\nno gzip!\n")
+                connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        item, = fetch("-r", "3", "-t", "5s", "--json",
+                      f"http://127.0.0.1:{listener.getsockname()[1]}/").items()
+        equal((item["outcome"], item["attempts"]), ("failed", 1))
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 @test
@@ -287,6 +330,16 @@ def retry_after_is_honoured():
         equal((item["outcome"], item["attempts"]), ("ok", 2))
         if item["run_ms"] < 1000:
             raise AssertionError(f"came back after {item['run_ms']} ms")
+
+
+@test
+def retry_after_asks_for_a_day_at_most():
+    with Server() as s:
+        p = start("-r", "1", "-d", "48h", s.url + "/busy/99999999999/a")
+        time.sleep(0.3)
+        equal((len(s.requests), p.poll()), (1, None), "it waits, within the deadline")
+        p.send_signal(signal.SIGINT)
+        equal(finish(p).status, -signal.SIGINT)
 
 
 @test
@@ -343,6 +396,19 @@ def the_demonstration():
     contains(r.out, "fast", "." * 50, "T" * 6, "x" * 6)
     r = fetch("-j", "1", "-d", "500ms", "--json")
     equal(r.status, 124)
+
+
+@test
+def the_demonstration_behind_a_proxy():
+    deaf, refused = refused_url()
+    with deaf:
+        r = fetch("-j", "1", "-d", "400ms", env={**os.environ, "http_proxy": refused})
+        equal(r.status, 124)
+        rows = [line for line in r.out.splitlines() if line.startswith("  ")][:7]
+        contains(rows[0], "fast", ".", "-", " ms to ")
+        lacks("\n".join(rows), " h ", " min")
+        for row in rows:
+            equal(" to " in row, bool(set(row.split()[1]) - {"-"}), row)
 
 
 @test
