@@ -58,6 +58,8 @@ def measure(bench):
     rows = [Row("bare switch", samples["kin", "switch"], "ns"),
             ratio_row("yield", side("kin", "yield"), switch),
             ratio_row("spawn and join of a named task", side("kin", "spawn"), switch, at_most=5),
+            ratio_row("the same with a record of its outcome", side("kin", "spawn_recorded"),
+                      switch),
             ratio_row("task of a tree of 1,111,111", side("kin", "tree"), switch),
             ratio_row("limit set and lifted", side("kin", "limit"), switch),
             ratio_row("limit set and lifted around a yield", side("kin", "limit_yield"), switch)]
@@ -65,7 +67,7 @@ def measure(bench):
         if samples[peer, "tree"]:
             target = {"at_least": 5} if peer == "Go" else {}
             rows += [ratio_row("yield", side(peer, "yield"), side("kin", "yield")),
-                     ratio_row("spawn and join", side(peer, "spawn"), side("kin", "spawn")),
+                     ratio_row("spawn and join", side(peer, "spawn"), side("kin", "spawn_recorded")),
                      ratio_row("tree of tasks", side(peer, "tree"), side("kin", "tree"),
                                **target)]
     return rows + sleepers(bench, go)

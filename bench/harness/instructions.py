@@ -9,7 +9,7 @@ import shutil
 from .report import Row
 
 # Name of the program, operations in one unit of its size, and what it may at most take.
-PATHS = (("yield", 2, None), ("spawn", 1000, None), ("limit", 2, None))
+PATHS = (("yield", 2, None), ("spawn", 2000, None), ("limit", 2, None))
 COLLECTED = re.compile(rb"Collected : (\d+)")
 
 
