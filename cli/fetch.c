@@ -111,11 +111,11 @@ static void fail_unstarted(struct item *item, int code)
 static int start_item(struct fetch *fetch, struct item *item)
 {
     int rc = kin_cancelled() != NULL ? KIN_ECANCELED : 0;
-    char name[128];
 
-    url_printable(name, sizeof name, item->text, item->length);
+    url_printable(item->name, sizeof item->name, item->text, item->length);
     if (rc == 0)
-        rc = kin_spawn(&fetch->items, item_run, item, .name = item->unusable ? "not a URL" : name);
+        rc = kin_spawn(&fetch->items, item_run, item,
+                       .name = item->unusable ? "not a URL" : item->name);
     if (rc == 0)
         return 0;
     if (rc == -ENOMEM)

@@ -34,6 +34,7 @@ struct item {
     uint64_t index;
     char *text;                 /* as it was given, NUL-terminated … */
     size_t length;              /* … though it may contain NULs */
+    char name[104];             /* … and for people, as the task's name */
     bool unusable;              /* the list says why, in message */
     enum outcome outcome;
     int code;                   /* why it did not go well, or 0 */
