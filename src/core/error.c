@@ -79,18 +79,8 @@ static void release_to_pool(void *context, kin_error *error)
     kin__pool_put(&rt->errors, error);
 }
 
-void kin__error_drop(struct kin__runtime *rt, struct kin__task *task)
-{
-    kin_error *error = task->error;
-
-    task->error = NULL;
-    if (error && on_stack(rt, task, error))
-        error = kin__mutable(error->cause);
-    kin__error_free_trees(error, release_to_pool, rt);
-}
-
-/* What a failure that is being explained was caused by: the tree that a close has left
- * in the slot, or the cause of an explanation that is being replaced. */
+/* Empties the slot. What is left is what lives in the pool: the tree that a close has
+ * put there, or the cause of an explanation. */
 static kin_error *take_cause(struct kin__runtime *rt, struct kin__task *task)
 {
     kin_error *error = task->error, *cause = error;
@@ -99,6 +89,11 @@ static kin_error *take_cause(struct kin__runtime *rt, struct kin__task *task)
         cause = kin__mutable(error->cause);
     task->error = NULL;
     return cause;
+}
+
+void kin__error_drop(struct kin__runtime *rt, struct kin__task *task)
+{
+    kin__error_free_trees(take_cause(rt, task), release_to_pool, rt);
 }
 
 int kin_fail_at(const char *at, int code, const char *format, ...)

@@ -223,9 +223,9 @@ static struct kin__task *task_new_special(struct kin__runtime *rt, const struct 
 }
 
 /* A group with a limit. Waiting for room, the world may change. */
-static int spawn_limited(struct kin__runtime *rt, const struct kin_spawn_options *options)
+static int spawn_limited(struct kin__runtime *rt, struct kin__group *group,
+                         const struct kin_spawn_options *options)
 {
-    struct kin__group *group = kin__group_find(rt, options->group);
     struct kin__task *task;
     bool slot = false;
     int room = take_room(rt, group, options, &slot), code;
@@ -290,7 +290,7 @@ static kin__cold int spawn_checked(struct kin__runtime *rt, struct kin__group *g
     code = refusal(rt, group, options);
     if (code < 0)
         return refuse(rt, group, options, code);
-    return group->limit ? spawn_limited(rt, options) : kin__spawn(rt, group, options);
+    return group->limit ? spawn_limited(rt, group, options) : kin__spawn(rt, group, options);
 }
 
 static bool is_plain(const struct kin_spawn_options *options)
