@@ -1,10 +1,11 @@
 /* kin: structured concurrency for C.
  *
- *   1  Time and places            6  Scopes, shields, cancellation
- *   2  Codes and classes          7  Waiting and yielding
- *   3  Errors                     8  Event, semaphore, queue
- *   4  Running                    9  File descriptors
- *   5  Groups and tasks          10  Looking inside
+ *   1  Time and places            7  Combining: next, wait, gather, race
+ *   2  Codes and classes          8  Waiting and yielding
+ *   3  Errors                     9  Synchronisation
+ *   4  Running                   10  Other threads
+ *   5  Groups and tasks          11  File descriptors
+ *   6  Scopes, cancellation      12  Looking inside
  *
  * Every task has a parent group; a group is left only when all of its tasks
  * have ended. "Blocks" below means: other tasks run meanwhile, and a
@@ -80,12 +81,15 @@ enum kin_class {
     X(KIN_EDECIDED,    REFUSED,  4, "the group is already decided")                   \
     X(KIN_ENOQUORUM,   REFUSED,  5, "too few tasks succeeded")                        \
     X(KIN_EBUSY,       REFUSED,  6, "another task is already doing that")             \
+    X(KIN_ENOTREADY,   REFUSED,  7, "ended without having said that it is ready")     \
+    X(KIN_EBROKEN,     REFUSED,  8, "the barrier is broken")                          \
     X(KIN_EINVAL,      MISUSE,   1, "invalid argument")                               \
     X(KIN_ESTALE,      MISUSE,   2, "the group, scope or task has already ended")     \
     X(KIN_EORDER,      MISUSE,   3, "closed out of order")                            \
     X(KIN_EDEADLK,     MISUSE,   4, "would wait for itself")                          \
     X(KIN_ENORUN,      MISUSE,   5, "not inside kin_run")                             \
-    X(KIN_EFOREIGN,    MISUSE,   6, "belongs to another runtime")
+    X(KIN_EFOREIGN,    MISUSE,   6, "belongs to another runtime")                     \
+    X(KIN_EOWNER,      MISUSE,   7, "not held by the running task")
 
 enum kin_code {
 #define KIN_CODE_(name, class, number, text) name = KIN_CODE(KIN_CLASS_##class, number),
@@ -171,6 +175,9 @@ struct kin_run_options {
     const char *at;             /* set by the macro */
     const char *backend;        /* "uring", "epoll", "virtual"; NULL: KIN_BACKEND or the best */
     bool virtual_clock;         /* time stands still, and jumps when every task is blocked */
+    uint64_t seed;              /* who runs next is chosen by chance, the same for the same seed;
+                                 * 0: KIN_SEED, or in order. A failure reports how to replay it */
+    struct kin_faults *faults;  /* what shall go wrong in this run (kin_ext.h), or NULL */
     size_t stack;               /* bytes of address space a task; 0: 128 KiB, half of it guard */
     /* Called with the whole error tree before the run ends with a failure. */
     void (*on_error)(const kin_error *tree, void *arg);
@@ -207,7 +214,9 @@ typedef struct kin_scope {
 typedef enum kin_policy {
     KIN_ALL,            /* the first failure, of a task or the body, cancels the rest */
     KIN_KEEP_GOING,     /* failures are collected, nobody is cancelled */
-    KIN_ANY             /* the first success decides, and cancels the rest */
+    KIN_ANY,            /* the first success decides, and cancels the rest */
+    KIN_QUORUM,         /* so do .quorum successes */
+    KIN_CUSTOM          /* so does .decide, asked after each task; failures are collected */
 } kin_policy;
 
 typedef enum kin_status {
@@ -230,7 +239,7 @@ typedef enum kin_reason_kind {
     KIN_BY_LEAVING,     /* the group was left without being closed */
     KIN_BY_SIGNAL,
     KIN_BY_DEADLOCK,
-    KIN_BY_SHUTDOWN     /* the run is ending */
+    KIN_BY_SHUTDOWN     /* the run is ending, or the group of a service */
 } kin_reason_kind;
 
 typedef struct kin_reason {
@@ -251,15 +260,37 @@ typedef struct kin_task {
                              * ended it), or why spawn refused */
     bool timed_out;         /* its own limit fired and it was told, whatever it returned */
     bool cancelled;         /* it was cancelled (whoever by), whatever it returned */
-    void *state;
+    void *state;            /* kin's, and so are these: */
     uint64_t id;
+    void *waiters;
+    struct kin_task *next;
+    uint64_t order;         /* it was the order-th task of its group to end; 0: has not ended */
     kin_reason reason;      /* by whom, where .cancelled */
 } kin_task;
+
+/* Counts, readable from anywhere in the run until the group has closed. Services are not
+ * among them. */
+struct kin_group_counts {
+    uint64_t accepted, ok, failed, cancelled, timed_out, skipped;   /* since it opened */
+    uint64_t live;              /* not ended yet */
+    uint64_t queued;            /* those of them that wait behind the limit */
+};
+
+struct kin_ending {             /* a task that has just ended, for .decide */
+    const char *name;
+    int32_t index;
+    kin_status status;
+    int code;
+    struct kin_group_counts counts;     /* of the group, this task included */
+};
 
 struct kin_group_options {
     const char *at;         /* set by the macro */
     const char *name;       /* borrowed until the group has closed */
     kin_policy policy;
+    uint32_t quorum;        /* of KIN_QUORUM; 0: 1 */
+    bool (*decide)(const struct kin_ending *ending, void *arg); /* KIN_CUSTOM; must not block */
+    void *decide_arg;
     uint32_t limit;         /* at most so many tasks at once; 0: any number */
     uint32_t max_queued;    /* tasks spawned from within that wait behind the limit; 0: any */
     int64_t timeout;        /* relative, from now */
@@ -268,6 +299,8 @@ struct kin_group_options {
     size_t stack;           /* bytes of address space for each task; 0: the run's */
     bool keep_whole;        /* its tasks refuse to be cancelled singly (KIN_EBUSY) */
     bool cancelled;         /* open it already cancelled */
+    bool collect;           /* keep ended tasks that have a .task for kin_next: their records
+                             * must not be used again before they were taken */
 };
 
 /* Opens a group in the running task. Never fails visibly: a group for which
@@ -280,10 +313,10 @@ KIN_API kin_group kin_group_open_with(const struct kin_group_options *options);
  * a cancellation of the closing task reaches the group's, and the wait goes on. rc is
  * the body's own code: a negative one is a failure like a task's. The tree of failures
  * is then in the task's error slot. Returns the first that applies:
- *   the earliest failure; of a KIN_ANY group that is decided, 0
+ *   0 of a group that is decided (any, quorum, custom); the earliest failure
  *   KIN_ECANCELED if an outer scope is cancelled and a call in the group said so
  *   KIN_ETIMEDOUT if its own deadline fired and a call in the group said so
- *   KIN_ENOQUORUM of a KIN_ANY group; rc where that is 0 or more; 0
+ *   KIN_ENOQUORUM of KIN_ANY and KIN_QUORUM; rc where that is 0 or more; 0
  * Misuse: KIN_ESTALE, KIN_EORDER, KIN_EDEADLK from one of its own tasks. */
 KIN_API int kin_group_close(kin_group *group, int rc);
 
@@ -302,12 +335,6 @@ KIN_API void kin_group_leave(kin_group *group);
          (rc) = kin_group_close(&g, 0))
 #endif
 
-/* Counts, readable from anywhere in the run until the group has closed. */
-struct kin_group_counts {
-    uint64_t accepted, ok, failed, cancelled, timed_out, skipped;   /* since it opened */
-    uint64_t live;              /* not ended yet */
-    uint64_t queued;            /* those of them that wait behind the limit */
-};
 KIN_API int kin_group_count(const kin_group *group, struct kin_group_counts *counts);
 KIN_API bool kin_group_ended(const kin_group *group);
 
@@ -324,21 +351,46 @@ struct kin_spawn_options {      /* 64 bytes */
     bool optional : 1;          /* being timed out by its own limit is no failure */
     bool skip_cancelled : 1;    /* do not run it if cancelled before its start; with .copy only */
     bool dont_wait : 1;         /* KIN_EAGAIN instead of waiting for room; no failure */
+    bool service : 1;           /* see below */
+    bool restart : 1;           /* start a failed service again, after 100 ms to 30 s */
 };
 
 /* Starts fn(arg) as a task of the group: kin_spawn(&g, fn, arg, .name = "n").
  * 0, and fn runs exactly once, or a refusal, and it never runs: KIN_ECANCELED,
  * KIN_ETIMEDOUT, KIN_EDECIDED, KIN_ESTALE, -ENOMEM, KIN_EFULL, KIN_EAGAIN, KIN_EINVAL.
  * Blocks only when called from outside the group's tasks (its body, or what that has
- * open) while .limit are under way. A refusal for want of memory or room fails the group. */
+ * open) while .limit are under way. A refusal for want of memory or room fails the group.
+ *
+ * A .service runs beside the group's ordinary tasks and is cancelled when the body has closed
+ * and the last of them has ended, not before, whatever cancels the group. It counts for no
+ * limit, policy or kin_next; its failure is reported, and one of the group unless .restart. */
 #define kin_spawn(...) kin_spawn_with(&(struct kin_spawn_options){ .at = KIN_HERE, __VA_ARGS__ })
 KIN_API int kin_spawn_with(const struct kin_spawn_options *options);
+
+/* Spawns, and waits until the task calls kin_ready: the value given there, or why not.
+ * Until then the task shares the caller's cancellation, and its failure comes out here
+ * (KIN_ENOTREADY if it just ends) and not in the group; then it moves to the group. Blocks.
+ * Refused as kin_spawn is; KIN_EAGAIN where a task of a full group would wait for itself. */
+#define kin_start(...) kin_start_with(&(struct kin_spawn_options){ .at = KIN_HERE, __VA_ARGS__ })
+KIN_API int kin_start_with(const struct kin_spawn_options *options);
+/* 0, also where the task was just spawned; KIN_ESTALE the second time; KIN_EINVAL below 0;
+ * KIN_ECANCELED if the starter was cancelled: the task stays with it, to end. */
+KIN_API int kin_ready(int value);
 
 /* The running task: its name and id. "" and 0 outside. */
 KIN_API const char *kin_task_name(void);
 KIN_API uint64_t kin_task_id(void);
 
-/* ------------------------------- 6  Scopes, shields, cancellation */
+/* ------------------------------------------- 6  Scopes, cancellation */
+
+/* A task-local: what kin_local_get(key) gives to all code inside a scope and to the tasks
+ * of the groups opened there. The key is any address. Lives until the scope has closed. */
+typedef struct kin_local {
+    const void *key;
+    void *value;
+    const struct kin_local *outer;      /* kin's */
+} kin_local;
+KIN_API void *kin_local_get(const void *key);       /* NULL where not bound */
 
 struct kin_scope_options {
     const char *at;         /* set by the macro */
@@ -346,6 +398,7 @@ struct kin_scope_options {
     int64_t timeout, deadline, grace;
     int64_t shield;         /* keeps outer cancellation out for so long, once there is one;
                              * KIN_FOREVER: for ever */
+    kin_local *local;       /* a value to bind, or NULL */
     bool cancelled;         /* open it already cancelled */
 };
 #define kin_scope_open(...) \
@@ -402,8 +455,51 @@ KIN_API int kin_task_cancel_at(const char *at, kin_task *task, const char *messa
 /* Why the running task is cancelled (softly or not), or NULL. Of several, the
  * outermost. Valid until the next blocking call or kin_cancelled. */
 KIN_API const kin_reason *kin_cancelled(void);
+/* Waits for that: 0 while a grace still runs. Blocks. 0 or KIN_ECANCELED. */
+KIN_API int kin_wait_cancelled(void);
 
-/* ---------------------------------------------- 7  Waiting and yielding */
+/* ------------------------------- 7  Combining: next, wait, gather, race */
+
+/* The tasks of a group opened with .collect, in the order of their ending, each once.
+ * Blocks. 1 and *task; 0 when all have ended and been taken; KIN_ECANCELED, KIN_ESTALE,
+ * KIN_EINVAL (without .collect), KIN_EDEADLK from one of the group's tasks. */
+KIN_API int kin_next(kin_group *group, kin_task **task);
+
+typedef enum kin_until { KIN_FIRST_COMPLETED, KIN_FIRST_FAILURE, KIN_ALL_COMPLETED } kin_until;
+
+/* Waits for some of these tasks; cancels none of them. Which have ended, their .status
+ * says: it is not KIN_PENDING. Blocks. How many of them have ended, or KIN_ECANCELED;
+ * KIN_EINVAL for an empty set, KIN_ESTALE for what was never spawned, KIN_EDEADLK for a
+ * task that the caller is part of, -ENOMEM. */
+KIN_API int kin_wait_tasks(kin_task *const *tasks, size_t count, kin_until until);
+
+typedef struct kin_call {       /* a function to gather, and what became of it */
+    int (*fn)(void *arg);
+    void *arg;
+    const char *name;
+    int32_t index;              /* prints as name[index]; 0: not given */
+    int64_t timeout;            /* for this one alone; 0: none */
+    bool optional;              /* being timed out by that is no failure */
+    kin_task task;              /* written */
+} kin_call;
+
+/* Runs them all in a group of their own and closes it: kin_gather(calls, n, .limit = 5).
+ * Takes the options of a group; returns what close does; each outcome stands in its call.
+ * By default a failure cancels, and waits for, the rest; KIN_KEEP_GOING collects. Blocks. */
+#define kin_gather(...) kin_gather_with(KIN_CALLS_(__VA_ARGS__, ))
+#define KIN_CALLS_(calls, count, ...) \
+    calls, count, &(struct kin_group_options){ .at = KIN_HERE, __VA_ARGS__ }
+KIN_API int kin_gather_with(kin_call *calls, size_t count, const struct kin_group_options *options);
+/* The same under KIN_ANY: the index of the first to succeed, or a code. */
+#define kin_race(...) kin_race_with(KIN_CALLS_(__VA_ARGS__, ))
+KIN_API int kin_race_with(kin_call *calls, size_t count, const struct kin_group_options *options);
+
+/* Calls fn(arg) in this task, within a limit; at 0 and below not at all. Blocks as fn does.
+ * What fn returned, or KIN_ETIMEDOUT; in the second form what to return instead of that. */
+KIN_API int kin_within(int64_t duration, int (*fn)(void *arg), void *arg);
+KIN_API int kin_within_or(int64_t duration, int otherwise, int (*fn)(void *arg), void *arg);
+
+/* ---------------------------------------------- 8  Waiting and yielding */
 
 /* Sleeps for so long; at 0 and below it yields. Blocks. 0 or KIN_ECANCELED. */
 KIN_API int kin_sleep(int64_t duration);
@@ -413,11 +509,12 @@ KIN_API int kin_yield(void);
 /* KIN_ECANCELED if the running task is cancelled, else 0. */
 KIN_API int kin_check(void);
 
-/* --------------------------------------------- 8  Event, semaphore, queue */
+/* --------------------------------------------------- 9  Synchronisation */
 
-/* All zeroed are ready to use, belong to the caller, and stay where they are
- * while somebody waits. Waiters are served first in, first out. An object is
- * for one runtime: elsewhere calls return KIN_EFOREIGN. */
+/* All zeroed are ready to use (unless an initialiser is shown), belong to the caller, and
+ * stay where they are while somebody waits. Waiters are served first in, first out; who is
+ * woken has been handed what it waited for. An object is for one runtime: elsewhere calls
+ * return KIN_EFOREIGN. Those that block return 0 or KIN_ECANCELED, and what is said. */
 struct kin_wait;
 struct kin_wait_list {
     struct kin_wait *first, *last;
@@ -429,9 +526,28 @@ typedef struct kin_event {
     struct kin_wait_list waiters;
     bool set;
 } kin_event;
-KIN_API int kin_event_wait(kin_event *event);       /* blocks; 0 or KIN_ECANCELED */
+KIN_API int kin_event_wait(kin_event *event);       /* blocks */
 KIN_API void kin_event_set(kin_event *event);       /* wakes all that wait */
 KIN_API void kin_event_clear(kin_event *event);
+
+/* A mutex. Locking it again is KIN_EDEADLK, unlocking another's KIN_EOWNER. */
+typedef struct kin_mutex {
+    struct kin_wait_list waiters;
+    uint64_t owner;         /* id of the task that holds it, or 0 */
+} kin_mutex;
+KIN_API int kin_mutex_lock(kin_mutex *mutex);       /* blocks */
+KIN_API int kin_mutex_try_lock(kin_mutex *mutex);   /* also KIN_EAGAIN */
+KIN_API int kin_mutex_unlock(kin_mutex *mutex);
+
+/* A condition. Wait gives the mutex up and has it again when it returns, whatever it
+ * returns (that part cannot be cancelled); KIN_EOWNER without the mutex. A task that was
+ * notified returns 0, also if it was cancelled after that. Check the predicate in a loop. */
+typedef struct kin_condition {
+    struct kin_wait_list waiters;
+} kin_condition;
+KIN_API int kin_condition_wait(kin_condition *condition, kin_mutex *mutex);     /* blocks */
+KIN_API void kin_condition_notify(kin_condition *condition, size_t count);
+KIN_API void kin_condition_notify_all(kin_condition *condition);
 
 /* A counting semaphore; a releaser hands its unit to the first in line. */
 typedef struct kin_semaphore {
@@ -445,26 +561,135 @@ KIN_API int kin_semaphore_acquire(kin_semaphore *semaphore);    /* blocks */
 KIN_API int kin_semaphore_try_acquire(kin_semaphore *semaphore);    /* 0 or KIN_EAGAIN */
 KIN_API int kin_semaphore_release(kin_semaphore *semaphore);
 
-/* A bounded queue of pointers over an array of the caller's:
+#if defined __GNUC__ && !defined __cplusplus
+/* KIN_LOCKED(rc, &mutex) { … }, KIN_ACQUIRED(rc, &semaphore) { … }: holds it for the block,
+ * however that is left; where rc is negative the block was not entered. */
+#define KIN_LOCKED(rc, mutex) KIN_HOLDING_(rc, kin_mutex, kin_mutex_lock, kin_mutex_let_go, mutex)
+#define KIN_ACQUIRED(rc, semaphore) KIN_HOLDING_(rc, kin_semaphore, kin_semaphore_acquire, \
+                                                 kin_semaphore_let_go, semaphore)
+#define KIN_PASTE__(a, b) a##b
+#define KIN_PASTE_(a, b) KIN_PASTE__(a, b)
+#define KIN_HOLDING_(rc, type, take, let_go, what)                                        \
+    for (type *KIN_PASTE_(kin_held_, __LINE__) __attribute__((cleanup(let_go))) =         \
+             ((rc) = take(what)) == 0 ? (what) : NULL;                                    \
+         KIN_PASTE_(kin_held_, __LINE__); let_go(&KIN_PASTE_(kin_held_, __LINE__)))
+KIN_API void kin_mutex_let_go(kin_mutex **mutex);
+KIN_API void kin_semaphore_let_go(kin_semaphore **semaphore);
+#endif
+
+/* A lock for many readers or one writer. Nobody overtakes: a reader waits behind a waiting
+ * writer. Unlocking what one does not hold is KIN_EOWNER where that can be seen; a writer
+ * that locks again gets KIN_EDEADLK. */
+typedef struct kin_rwlock {
+    struct kin_wait_list waiters;
+    uint64_t writer;        /* id of the task, or 0 */
+    uint32_t readers;
+} kin_rwlock;
+KIN_API int kin_rwlock_read(kin_rwlock *lock);      /* blocks */
+KIN_API int kin_rwlock_write(kin_rwlock *lock);     /* blocks */
+KIN_API int kin_rwlock_try_read(kin_rwlock *lock);  /* also KIN_EAGAIN */
+KIN_API int kin_rwlock_try_write(kin_rwlock *lock);
+KIN_API int kin_rwlock_unlock(kin_rwlock *lock);
+
+/* Runs fn(arg) for the first caller; the others wait, and get 0. If it fails or is
+ * cancelled, its caller gets the code, and the next in line tries. Blocks. */
+typedef struct kin_once {
+    kin_mutex mutex;
+    bool done;
+} kin_once;
+KIN_API int kin_once_run(kin_once *once, int (*fn)(void *arg), void *arg);
+
+/* A barrier for so many parties: kin_barrier b = { .parties = 3 }. Wait returns the number
+ * of those that came before, when all are there; then the next round begins. A cancelled
+ * waiter leaves. KIN_EBROKEN for all that wait when it is broken or reset, and for all that
+ * come to a broken one; KIN_EINVAL without parties. */
+typedef struct kin_barrier {
+    struct kin_wait_list waiters;
+    uint32_t parties, waiting;
+    bool broken;
+} kin_barrier;
+KIN_API int kin_barrier_wait(kin_barrier *barrier);     /* blocks; 0 to parties - 1 */
+KIN_API void kin_barrier_break(kin_barrier *barrier);
+KIN_API void kin_barrier_reset(kin_barrier *barrier);   /* as new */
+
+/* A bounded queue, or channel, of pointers over an array of the caller's:
  *   void *slot[16]; kin_queue q = KIN_QUEUE(slot);
  * Without an array each put waits for its get. */
 typedef struct kin_queue {
-    struct kin_wait_list getters, putters;
+    struct kin_wait_list getters, putters, joiners;
     void **slots;
     uint32_t capacity, count, first;
     bool closed;
+    bool lifo;              /* get what was put last */
+    int (*compare)(const void *a, const void *b);   /* get the least; of equals, any */
+    void (*drop)(void *item);       /* for what shutdown_now throws away, or NULL */
+    uint64_t unfinished;    /* items put, and not yet kin_queue_done */
 } kin_queue;
-#define KIN_QUEUE(array) { .slots = (array), .capacity = sizeof(array) / sizeof((array)[0]) }
+#define KIN_QUEUE(...) KIN_QUEUE_(__VA_ARGS__, )        /* KIN_QUEUE(slot, .lifo = true) */
+#define KIN_QUEUE_(array, ...) \
+    { .slots = (array), .capacity = sizeof(array) / sizeof((array)[0]), __VA_ARGS__ }
 /* Put and get block; a queue shut down returns KIN_ECLOSED (get: once it is empty).
  * A cancelled put has put nothing, a cancelled get has taken nothing. */
 KIN_API int kin_queue_put(kin_queue *queue, void *item);
 KIN_API int kin_queue_get(kin_queue *queue, void **item);
 KIN_API int kin_queue_try_put(kin_queue *queue, void *item);    /* also KIN_EAGAIN */
 KIN_API int kin_queue_try_get(kin_queue *queue, void **item);
-/* Refuses further puts, also those waiting; items within can still be taken. */
+/* Refuses further puts, also those waiting; items within can still be taken … */
 KIN_API void kin_queue_shutdown(kin_queue *queue);
+/* … or are dropped. */
+KIN_API void kin_queue_shutdown_now(kin_queue *queue);
+/* Join waits until each item that was put is done: whoever got it says so (KIN_EINVAL
+ * once too often), or it was dropped. */
+KIN_API int kin_queue_join(kin_queue *queue);           /* blocks */
+KIN_API int kin_queue_done(kin_queue *queue);
 
-/* --------------------------------------------------- 9  File descriptors */
+/* One of several puts and gets: the first that can be done, in the order given. Blocks.
+ * Its index, having done just that one, or KIN_ECANCELED, having done none; its .code is
+ * 0 or KIN_ECLOSED. KIN_EINVAL for none. The try form: KIN_EAGAIN instead of waiting. */
+typedef struct kin_case {
+    kin_queue *queue;       /* NULL: never */
+    bool put;               /* put .item; else get it */
+    void *item;
+    int code;               /* written */
+} kin_case;
+KIN_API int kin_select(kin_case *cases, size_t count);
+KIN_API int kin_try_select(kin_case *cases, size_t count);
+
+/* A rate limiter: at most one acquire an interval in the long run, and .burst at once
+ * (0: 1): kin_limiter l = { .interval = KIN_MS(10), .burst = 5 }. */
+typedef struct kin_limiter {
+    kin_mutex turn;
+    int64_t interval;       /* nanoseconds */
+    uint32_t burst;
+    int64_t full_at;        /* when all of the burst is there again */
+} kin_limiter;
+KIN_API int kin_limiter_acquire(kin_limiter *limiter);      /* blocks; KIN_EINVAL if interval < 0 */
+KIN_API int kin_limiter_try_acquire(kin_limiter *limiter);  /* also KIN_EAGAIN */
+
+/* ----------------------------------------------------- 10  Other threads */
+
+/* A door into a run for other threads and signal handlers. Opened and closed in the run;
+ * between, wake and cancel may be called from anywhere: they never block and are safe in
+ * a signal handler. Belongs to the caller, and must stay where it is while it is open.
+ * While one is open a run is never deadlocked. */
+typedef struct kin_remote {
+    struct kin_wait_list waiters;
+    kin_group group;
+    const char *why;
+    uint32_t state, woken;
+    void *door;
+    struct kin_remote *next;
+} kin_remote;
+/* group: what kin_remote_cancel cancels, or NULL. 0, KIN_ESTALE, KIN_ENORUN, -errno. */
+KIN_API int kin_remote_open(kin_remote *remote, kin_group *group);
+KIN_API void kin_remote_close(kin_remote *remote);      /* waiters get KIN_ECLOSED */
+/* Waits for a wake since the last wait, or since open. Blocks. Also KIN_ECLOSED. */
+KIN_API int kin_remote_wait(kin_remote *remote);
+/* Any thread, signal handlers. why is borrowed for ever. 0; KIN_ESTALE once closed. */
+KIN_API int kin_remote_wake(kin_remote *remote);
+KIN_API int kin_remote_cancel(kin_remote *remote, const char *why);
+
+/* --------------------------------------------------- 11  File descriptors */
 
 #define KIN_READABLE 1u
 #define KIN_WRITABLE 2u
@@ -490,7 +715,7 @@ KIN_API int kin_write_all(int fd, const void *buffer, size_t size, size_t *done)
 /* Closes; whoever waits on it gets KIN_ECLOSED. 0 or -errno. */
 KIN_API int kin_close(int fd);
 
-/* ------------------------------------------------------- 10  Looking inside */
+/* ---------------------------------------------------- 12  Looking inside */
 
 /* Writes the tree of groups and tasks with what each waits for, and where. */
 KIN_API void kin_dump(FILE *out);

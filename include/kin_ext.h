@@ -20,6 +20,9 @@
  * A wait that cannot be given up at once (the kernel or another thread holds on
  * to it) returns false from abort, is asked only once, and calls kin_wait_wake
  * when it is over: with KIN_ECANCELED if it had no effect, else with its result.
+ *
+ * Further down: watched descriptors, helper tasks, running under a foreign event
+ * loop, and making things fail for tests.
  */
 #ifndef KIN_EXT_H
 #define KIN_EXT_H
@@ -45,6 +48,8 @@ struct kin_wait {
     void *object;
     void *task;                             /* the core's */
     void *value;                            /* the object's, to hand over */
+    struct kin_wait *also;                  /* the next record of the same wait, or NULL */
+    bool woken;                             /* of several: it was this one */
 };
 
 /* Prepares the record; KIN_ECANCELED if the running task is cancelled, and
@@ -52,6 +57,9 @@ struct kin_wait {
 KIN_API int kin_wait_prepare(struct kin_wait *wait, const struct kin_wait_ops *ops, void *object);
 /* Parks the running task until the record is woken; what the waker said. */
 KIN_API int kin_wait_park(struct kin_wait *wait);
+/* Makes another prepared record part of the wait that first stands for: whichever is woken
+ * first ends it, and the others are aborted then, which must be possible at once. */
+KIN_API void kin_wait_also(struct kin_wait *first, struct kin_wait *another);
 /* The call did not have to park: returns 0, after a yield now and then (every 64th). */
 KIN_API int kin_wait_skip(void);
 /* Makes the waiter runnable with a result. From now on it cannot be cancelled
@@ -94,6 +102,39 @@ KIN_API int kin_system_spawn(int (*fn)(void *arg), void *arg, const char *name);
  * called with it after all tasks have ended. NULL where nothing was set. */
 KIN_API void *kin_run_local(const void *key);
 KIN_API int kin_run_local_set(const void *key, void *value, void (*destroy)(void *value));
+
+/* ------------------------------------------------------ a foreign event loop */
+
+/* A run that is driven from outside: step it whenever its descriptor is readable, or as
+ * long as step says that there is more to do. Only on the thread that opened it. */
+typedef struct kin_host kin_host;
+#define kin_host_open(...) kin_host_open_with(KIN_HOST_ARGS_(__VA_ARGS__, ))
+#define KIN_HOST_ARGS_(host, fn, arg, ...) \
+    host, fn, arg, &(struct kin_run_options){ .at = KIN_HERE, __VA_ARGS__ }
+/* Sets up a run with fn(arg) as its root task, which starts with the first step. 0 or a code. */
+KIN_API int kin_host_open_with(kin_host **host, int (*fn)(void *arg), void *arg,
+                               const struct kin_run_options *options);
+KIN_API int kin_host_fd(const kin_host *host);      /* to be polled for reading */
+/* Lets every runnable task run once; never waits. 1: step again soon, 0: when the
+ * descriptor is readable, KIN_ESTALE: the root task has ended, KIN_EFOREIGN. */
+KIN_API int kin_host_step(kin_host *host);
+/* Cancels the root if it has not ended (reason: shutdown), waits for all, and frees the
+ * run. Blocks the thread. The root's code. */
+KIN_API int kin_host_close(kin_host *host);
+
+/* ------------------------------------------------------------ faults, for tests */
+
+/* Hung into kin_run's .faults. The k-th of something (from 1; 0: none) goes wrong; the
+ * counts go on, so that a sweep over k ends when they stay below it:
+ *     for (k = 1; ; k++) { f = (struct kin_faults){ .cancel_call = k }; kin_run(…);
+ *                          if (f.calls < k) break; } */
+struct kin_faults {
+    const char *task;           /* only calls of tasks of this name; NULL: of all but helpers */
+    uint64_t fail_request;      /* kin's k-th request for memory fails */
+    uint64_t cancel_call;       /* the task that makes the k-th blocking call is cancelled first */
+    uint64_t cancel_wait;       /* … that parks for the k-th time is, as soon as it waits */
+    uint64_t requests, calls, waits;    /* written: how many there were */
+};
 
 /* Writes a line where misuse is reported. */
 KIN_API void kin_report(const char *format, ...) KIN_PRINTF(1, 2);

@@ -21,6 +21,9 @@ const kin_reason kin__reason_memory = { .kind = KIN_BY_SHUTDOWN,
                                        .at = "",
                                        .message = "no memory for a stack" };
 const kin_reason kin__reason_deadlock = { .kind = KIN_BY_DEADLOCK, .at = "" };
+const kin_reason kin__reason_fault = { .kind = KIN_BY_HAND,
+                                      .at = "",
+                                      .message = "injected fault" };
 
 /* ------------------------------------------------------------- the walk */
 
@@ -60,7 +63,7 @@ static struct kin__scope *next_node(struct kin__runtime *rt, struct kin__scope *
 }
 
 /* Whoever is woken goes to the run queue in the order of spawning, across groups. */
-static void reach(struct kin__runtime *rt, struct kin__scope *top)
+void kin__reach(struct kin__runtime *rt, struct kin__scope *top)
 {
     struct kin__task_queue before = rt->ready;
 
@@ -78,8 +81,19 @@ static void reach(struct kin__runtime *rt, struct kin__scope *top)
 static void harden(struct kin__runtime *rt, struct kin__scope *scope)
 {
     kin__timer_disarm(rt, &scope->timer);
-    scope->flags = (uint16_t)((scope->flags & ~KIN__SOFT) | KIN__HARD);
-    reach(rt, scope);
+    scope->flags = (scope->flags & ~(uint32_t)KIN__SOFT) | KIN__HARD;
+    kin__reach(rt, scope);
+}
+
+/* Those in here who wait for just that (kin_wait_cancelled). */
+static void tell_softly(struct kin__scope *top)
+{
+    for (struct kin__scope *scope = top; scope; scope = kin__scope_after(scope, top)) {
+        struct kin_wait *wait = scope->owner->scope == scope ? scope->owner->wait : NULL;
+
+        if (wait && wait->ops == &kin__wait_cancelled && kin__cancel_visible(scope))
+            kin_wait_wake(wait, 0);
+    }
 }
 
 void kin__cancel(struct kin__runtime *rt, struct kin__scope *scope, const kin_reason *reason)
@@ -96,6 +110,7 @@ void kin__cancel(struct kin__runtime *rt, struct kin__scope *scope, const kin_re
     scope->flags |= KIN__SOFT;
     kin__timer_disarm(rt, &scope->timer);
     kin__timer_arm(rt, &scope->timer, grace);
+    tell_softly(scope);
 }
 
 static void fill_reason(kin_reason *reason, kin_reason_kind kind, const struct kin__task *by,
@@ -145,9 +160,9 @@ void kin__shield_begin(struct kin__runtime *rt, struct kin__group *shield)
 void kin__shield_lift(struct kin__runtime *rt, struct kin__group *shield)
 {
     kin__timer_disarm(rt, &shield->shield_timer);
-    shield->scope.flags &= (uint16_t)~KIN__SHIELD;
+    shield->scope.flags &= ~(uint32_t)KIN__SHIELD;
     if (shield->scope.parent->flags & KIN__REACHED)
-        reach(rt, &shield->scope);
+        kin__reach(rt, &shield->scope);
 }
 
 /* After a deadlock not even a shield holds. */
@@ -161,6 +176,34 @@ void kin__shields_lift_all(struct kin__runtime *rt)
 }
 
 /* ----------------------------------------------------------- what was said */
+
+/* Whoever asks again and again without ever waiting does not want to know. */
+static kin__cold void note_retry(struct kin__runtime *rt, struct kin__task *task)
+{
+    char label[128];
+
+    if (!(task->base.flags & KIN__RETRIES)) {
+        kin__task_label(task, label, sizeof label);
+        kin_report("%s (%s) has tried %d blocking calls although it is cancelled: "
+                   "KIN_ECANCELED means that it should end",
+                   label, task->base.at, KIN__RETRIES_BORNE);
+        task->base.flags |= KIN__RETRIES;
+    }
+    if (!(task->base.flags & KIN__BORROWED))
+        kin__yield(rt);
+}
+
+int kin__refuse_call(struct kin__runtime *rt)
+{
+    struct kin__task *task = rt->current;
+
+    kin__told(task->scope);
+    rt->refusals = rt->refused == task->base.id ? rt->refusals + 1 : 1;
+    rt->refused = task->base.id;
+    if (rt->refusals >= KIN__RETRIES_BORNE || (task->base.flags & KIN__RETRIES))
+        note_retry(rt, task);
+    return KIN_ECANCELED;
+}
 
 void kin__told(struct kin__scope *scope)
 {

@@ -34,7 +34,9 @@ enum {
     KIN__SKIPS = 64,                /* blocking calls without parking before one yields (D4) */
     KIN__STREAK = 8,                /* tasks started ahead of a woken one, see sched.c */
     KIN__ERRORS_KEPT = 32,          /* failures a group stores; the rest is counted (G9) */
+    KIN__DRAWN_FROM = 64,           /* runnable tasks of which a seeded run draws the next */
     KIN__SLOW_STEP_MS = 100,        /* a longer step is reported (D4) */
+    KIN__RETRIES_BORNE = 1000,      /* calls refused in a row, before it is reported (C10) */
     KIN__CAREFUL_TURNS = 128,       /* so many turns of one step follow it */
     KIN__GUARD = 64 * 1024          /* bytes at the low end of a stack */
 };
@@ -88,14 +90,21 @@ enum kin__flag {
     KIN__SLOT = 1 << 11,            /* counts in its group's running */
     KIN__DECIDES = 1 << 12,         /* its success decides its group */
     KIN__BORROWED = 1 << 13,        /* runs on another task's stack: must not park */
-    KIN__EXPLAINED = 1 << 14        /* there may be something in its error slot */
+    KIN__EXPLAINED = 1 << 14,       /* there may be something in its error slot */
+    KIN__COLLECTED = 1 << 15,       /* goes to kin_next when it has ended */
+    KIN__RESTART = 1 << 16,         /* a service that is started again when it fails */
+    KIN__READY = 1 << 17,           /* was started by kin_start, and has said so */
+    KIN__RETRIES = 1 << 18,         /* was reported for ignoring its cancellation */
+    /* what only some groups have */
+    KIN__CLOSING = 1 << 19,         /* the body has closed: what can come now comes from tasks */
+    KIN__ENDING = 1 << 20           /* the services are being ended: nobody comes any more */
 };
 
 struct kin__scope {                 /* the first 64 bytes are what spawn and end touch */
     struct kin__scope *parent, *prev, *next, *first;
     uint64_t id;                    /* never used again, 0 when the record is free */
     const char *name, *at;
-    uint16_t flags;
+    uint32_t flags;
     uint8_t kind;
     struct kin__scope *last;
     struct kin__task *owner;        /* the task whose code it is part of */
@@ -118,6 +127,7 @@ struct kin__group {                 /* and, as far as said, a plain scope */
     struct kin__timer shield_timer; /* plain scopes: how long the shield holds */
     int64_t shield, grace;
     kin_reason reason;              /* storage for scope.reason */
+    const kin_local *locals;        /* what code in here sees */
     /* groups only, from here */
     struct kin__task *open_to;      /* who may spawn without being checked, or NULL */
     struct kin_wait *closer;        /* waits until ended is accepted */
@@ -125,14 +135,22 @@ struct kin__group {                 /* and, as far as said, a plain scope */
     uint64_t running;               /* those that hold a slot, where there is a limit */
     uint32_t limit, max_queued;     /* 0: none */
     kin_policy policy;
-    bool keep_whole;
+    uint32_t quorum;                /* successes that decide; 0: none do */
+    bool (*decide)(const struct kin_ending *ending, void *arg);
+    void *decide_arg;
+    bool keep_whole, collect;
+    kin_task *collected, *collected_last;   /* ended, and not taken yet */
+    struct kin_wait_list takers;    /* tasks in kin_next */
+    struct kin__group *services;    /* made with the first one */
+    struct kin__group *serves;      /* whose services these are, or NULL */
+    struct kin__start *start;       /* its one task is being started, see start.c */
     int failure;                    /* code of the earliest failure, or 0 */
     struct kin__task_queue held;    /* accepted, waiting for a slot */
     uint64_t held_count;
     struct kin_wait_list spawners;  /* outside tasks, waiting for a slot */
     struct kin__stack_pool *stacks;
     struct kin__errors errors;
-    struct kin_group_counts counts; /* of outcomes but successes, see kin_group_count */
+    struct kin_group_counts counts; /* successes only where they decide, see kin_group_count */
 };
 
 /* A free record is a constructed one (task.c): what most tasks never touch keeps its
@@ -210,8 +228,11 @@ struct kin__runtime {
     uint32_t careful;               /* turns of one step still to come */
     int64_t turn_began, trimmed;
     uint32_t skips;
+    uint32_t refusals;              /* KIN_ECANCELED said to the same task, without a break */
+    uint64_t refused;               /* that task */
     uint64_t run, last_id;          /* ids carry the run's number in their top 16 bits */
     uint64_t outside;               /* operations and watches that the backend has under way */
+    uint64_t seed, random;          /* who runs next is drawn; 0: first in, first out */
     int64_t virtual_now;
     kin_reason reason_seen;         /* what kin_cancelled returned last */
     bool virtual_clock, deadlocked;
@@ -375,14 +396,39 @@ void kin__task_run(struct kin__runtime *rt, struct kin__task *task);
 void kin__task_run_borrowed(struct kin__runtime *rt, struct kin__task *task);
 struct kin__task *kin__task_find(const kin_task *handle);
 void kin__task_label(const struct kin__task *task, char *text, size_t size);
+void kin__task_free(struct kin__runtime *rt, struct kin__task *task);
+void kin__leave_open(struct kin__runtime *rt, struct kin__task *task);
+
+/* spawn.c */
 int kin__spawn(struct kin__runtime *rt, struct kin__group *group,
                const struct kin_spawn_options *options);
+int kin__spawn_refusal(struct kin__runtime *rt, struct kin__group *group,
+                       const struct kin_spawn_options *options);
+int kin__spawn_refuse(struct kin__runtime *rt, struct kin__group *group,
+                      const struct kin_spawn_options *options, int code);
+int kin__spawn_nowhere(const struct kin_spawn_options *options);
+bool kin__task_inside(const struct kin__task *task, const struct kin__group *group);
+
+/* service.c, start.c, next.c */
+struct kin__group *kin__services(struct kin__runtime *rt, struct kin__group *group);
+int kin__service_spawn(struct kin__runtime *rt, struct kin__group *group,
+                       const struct kin_spawn_options *options);
+int kin__service_again(struct kin__runtime *rt, struct kin__task *task, int code);
+void kin__services_end(struct kin__runtime *rt, struct kin__group *group);
+void kin__collect(struct kin__group *group, kin_task *record);
+void kin__takers_send_away(struct kin__group *group);
+void kin__watchers_tell(kin_task *record);
 
 /* group.c */
 struct kin__group *kin__group_new(struct kin__runtime *rt, const struct kin_group_options *options);
+void kin__group_init(struct kin__group *group, const struct kin_group_options *options);
+uint32_t kin__group_traits(const struct kin__group *group);
 void kin__group_count(struct kin__group *group, kin_status status);
-void kin__group_wake_closer(struct kin__group *group);
-void kin__group_decide(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by);
+void kin__group_idle(struct kin__group *group);
+void kin__group_judge(struct kin__runtime *rt, struct kin__group *group, struct kin__task *task,
+                      kin_status status, int code);
+void kin__group_lost_one(struct kin__runtime *rt, struct kin__group *group);
+int kin__group_finish(struct kin__runtime *rt, struct kin__group *group, int rc);
 void kin__group_fail(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by,
                      int code, kin_error *error);
 void kin__group_join(struct kin__runtime *rt, struct kin__group *group);
@@ -397,6 +443,8 @@ bool kin__scope_within(const struct kin__scope *scope, const struct kin__scope *
 void kin__scope_arm(struct kin__runtime *rt, struct kin__scope *scope, int64_t timeout,
                     int64_t deadline);
 struct kin__group *kin__scope_find(const kin_scope *handle);
+void kin__scope_init(struct kin__runtime *rt, struct kin__group *record, enum kin__kind kind,
+                     struct kin__task *owner, const char *at, const char *name);
 void kin__scope_begin(struct kin__runtime *rt, struct kin__group *record, enum kin__kind kind,
                       const char *at, const char *name);
 int kin__scope_may_close(struct kin__runtime *rt, struct kin__scope *scope, const char *what);
@@ -407,8 +455,17 @@ void kin__scope_end(struct kin__runtime *rt, struct kin__scope *scope);
 int kin__scope_verdict(struct kin__scope *scope, int rc);
 bool kin__scope_absorbs(const struct kin__scope *scope, int rc);
 
+/* fault.c: what .faults of a run asks for, at the places where it counts */
+void kin__fault_call(struct kin__runtime *rt, struct kin__task *task);
+void kin__fault_wait(struct kin__runtime *rt, struct kin__task *task);
+bool kin__fault_request(struct kin__runtime *rt);
+
 /* cancel.c */
 void kin__cancel(struct kin__runtime *rt, struct kin__scope *scope, const kin_reason *reason);
+/* Marks everything in here, and aborts what it waits for. */
+void kin__reach(struct kin__runtime *rt, struct kin__scope *top);
+/* KIN_ECANCELED, for a blocking call of the running task. */
+int kin__refuse_call(struct kin__runtime *rt);
 /* The same with a reason that is kept in the record. */
 void kin__cancel_because(struct kin__runtime *rt, struct kin__group *group, kin_reason_kind kind,
                          struct kin__task *by, const char *at, const char *message);
@@ -424,12 +481,14 @@ void kin__told_by_choice(struct kin__scope *scope);
 bool kin__cancel_visible(const struct kin__scope *scope);
 /* Does a cancellation from outside of the scope count more than its own? */
 bool kin__outer_cancelled(const struct kin__scope *scope);
-extern const kin_reason kin__reason_deadline, kin__reason_deadlock, kin__reason_memory;
+extern const kin_reason kin__reason_deadline, kin__reason_deadlock, kin__reason_memory,
+    kin__reason_fault;
 
 /* wait.c */
-extern const struct kin_wait_ops kin__wait_join;
+extern const struct kin_wait_ops kin__wait_join, kin__wait_cancelled;
 void kin__sleep_fire(struct kin__timer *timer);
 void kin__wait_abort(struct kin__task *task);
+int kin__call_begin(void);
 
 /* error.c, error_tree.c */
 static inline kin_error *kin__mutable(const kin_error *error)

@@ -16,13 +16,32 @@
 
 /* ------------------------------------------------------------------- opening */
 
-static void group_init(struct kin__group *group, const struct kin_group_options *options)
+static uint32_t quorum_of(const struct kin_group_options *options)
 {
-    bool plain = !options->limit && options->policy != KIN_ANY &&
-                 !(group->scope.flags & KIN__REACHED);
+    if (options->policy == KIN_QUORUM)
+        return options->quorum ? options->quorum : 1;
+    return options->policy == KIN_ANY;
+}
 
+/* What its ordinary tasks have to do at their end, as flags. */
+uint32_t kin__group_traits(const struct kin__group *group)
+{
+    return (group->quorum || group->decide ? KIN__DECIDES : 0) |
+           (group->collect ? KIN__COLLECTED : 0);
+}
+
+void kin__group_init(struct kin__group *group, const struct kin_group_options *options)
+{
     group->grace = options->grace;
-    group->open_to = plain ? group->scope.owner : NULL;
+    group->quorum = quorum_of(options);
+    group->decide = options->policy == KIN_CUSTOM ? options->decide : NULL;
+    group->decide_arg = options->decide_arg;
+    group->collect = options->collect;
+    group->collected = group->collected_last = NULL;
+    group->takers = (struct kin_wait_list){ .run = kin__rt->run };
+    group->services = group->serves = NULL;
+    group->start = NULL;
+    group->open_to = NULL;
     group->closer = NULL;
     group->accepted = group->ended = group->running = 0;
     group->limit = options->limit;
@@ -46,8 +65,10 @@ struct kin__group *kin__group_new(struct kin__runtime *rt, const struct kin_grou
     if (!group)
         return NULL;
     kin__scope_begin(rt, group, KIN__GROUP, options->at, options->name);
-    group_init(group, options);
+    kin__group_init(group, options);
     group->stacks = stacks;
+    if (!options->limit && !kin__group_traits(group) && !(group->scope.flags & KIN__REACHED))
+        group->open_to = rt->current;
     if (options->cancelled)
         kin__cancel_because(rt, group, KIN_BY_HAND, rt->current, options->at, NULL);
     kin__scope_arm(rt, &group->scope, options->timeout, options->deadline);
@@ -128,6 +149,11 @@ void kin__group_refuse_spawners(struct kin__group *group)
 void kin__group_fail(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by,
                      int code, kin_error *error)
 {
+    if (group->serves) {                        /* a service's, see service.c */
+        if (error)
+            kin__error_report(error, "a service's");
+        group = group->serves;
+    }
     if (!group->failure)
         group->failure = code;
     kin__errors_add(rt, &group->errors, error);
@@ -135,15 +161,60 @@ void kin__group_fail(struct kin__runtime *rt, struct kin__group *group, struct k
         kin__cancel_because(rt, group, KIN_BY_SIBLING, by, by->base.at, kin_code_text(code));
 }
 
-void kin__group_decide(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by)
+static void decide(struct kin__runtime *rt, struct kin__group *group, struct kin__task *by)
 {
-    if (group->scope.flags & KIN__DECIDED)
-        return;
     group->scope.flags |= KIN__DECIDED;
     kin__cancel_because(rt, group, KIN_BY_DECISION, by, by->base.at, NULL);
 }
 
-/* Successes are what is left when the others are taken off: see kin_group_count. */
+/* Once the body has closed, so many must still be able to succeed; else nobody need go on. */
+static void give_up_quorum(struct kin__runtime *rt, struct kin__group *group, uint64_t live,
+                           struct kin__task *by)
+{
+    if (group->quorum && (group->scope.flags & KIN__CLOSING) && live > 0 &&
+        group->counts.ok + live < group->quorum)
+        kin__cancel_because(rt, group, KIN_BY_DECISION, by, by->base.at,
+                            "the quorum cannot be reached any more");
+}
+
+/* Successes are what is left when the others are taken off; where they decide, they
+ * are counted. */
+static void fill_counts(const struct kin__group *group, uint64_t ended,
+                        struct kin_group_counts *counts)
+{
+    *counts = group->counts;
+    counts->accepted = group->accepted;
+    counts->live = group->accepted - ended;
+    counts->ok = ended - counts->failed - counts->timed_out - counts->cancelled - counts->skipped;
+    counts->queued = group->held_count;
+}
+
+static bool ask(struct kin__group *group, const struct kin__task *task, kin_status status,
+                int code)
+{
+    struct kin_ending ending = { task->base.name, task->index, status, code, { 0 } };
+
+    fill_counts(group, group->ended + 1, &ending.counts);
+    return group->decide(&ending, group->decide_arg);
+}
+
+/* A task has ended in a group where that may decide something. */
+void kin__group_judge(struct kin__runtime *rt, struct kin__group *group, struct kin__task *task,
+                      kin_status status, int code)
+{
+    bool decided;
+
+    group->counts.ok += status == KIN_OK;
+    if (group->scope.flags & KIN__DECIDED)
+        return;
+    decided = group->decide ? ask(group, task, status, code)
+                            : group->quorum && group->counts.ok >= group->quorum;
+    if (decided)
+        decide(rt, group, task);
+    else
+        give_up_quorum(rt, group, kin__group_live(group) - 1, task);
+}
+
 void kin__group_count(struct kin__group *group, kin_status status)
 {
     group->counts.failed += status == KIN_FAILED;
@@ -154,13 +225,25 @@ void kin__group_count(struct kin__group *group, kin_status status)
 
 /* ------------------------------------------------------------------- closing */
 
-/* Woken once: the closer may be on the run queue for a while before it looks. */
-void kin__group_wake_closer(struct kin__group *group)
+/* Nobody is live, for now. The closer is woken once: it may be on the run queue for a
+ * while before it looks. */
+void kin__group_idle(struct kin__group *group)
 {
     struct kin_wait *closer = group->closer;
 
+    kin__takers_send_away(group);
     group->closer = NULL;
-    kin_wait_wake(closer, 0);
+    if (closer)
+        kin_wait_wake(closer, 0);
+}
+
+/* A task that was accepted has gone elsewhere, as if it had never been here. */
+void kin__group_lost_one(struct kin__runtime *rt, struct kin__group *group)
+{
+    group->accepted--;
+    give_up_quorum(rt, group, kin__group_live(group), rt->current);
+    if (kin__group_live(group) == 0)
+        kin__group_idle(group);
 }
 
 static void group_validate(const struct kin__group *group)
@@ -171,6 +254,8 @@ static void group_validate(const struct kin__group *group)
     assert(!group->held.head || group->running == group->limit);
     assert(!group->spawners.first || group->running == group->limit);
     assert(kin__group_live(group) > 0 || (!group->held.head && !group->spawners.first));
+    assert(kin__group_live(group) > 0 || !group->takers.first);
+    assert(!group->collected || !group->takers.first);
 }
 
 void kin__group_join(struct kin__runtime *rt, struct kin__group *group)
@@ -182,6 +267,8 @@ void kin__group_join(struct kin__runtime *rt, struct kin__group *group)
         kin_wait_park(&wait);
     }
     kin__group_refuse_spawners(group);          /* whose room came too late */
+    if (group->services)
+        kin__services_end(rt, group);
     group_validate(group);
     assert(!group->scope.first);
 }
@@ -201,10 +288,10 @@ static int verdict(struct kin__group *group, int rc)
     if (group->failure)
         return group->failure;
     rc = kin__scope_verdict(&group->scope, rc);
-    return group->policy == KIN_ANY && rc >= 0 ? KIN_ENOQUORUM : rc;
+    return group->quorum && rc >= 0 ? KIN_ENOQUORUM : rc;
 }
 
-static int finish(struct kin__runtime *rt, struct kin__group *group, int rc)
+int kin__group_finish(struct kin__runtime *rt, struct kin__group *group, int rc)
 {
     struct kin__task *task = rt->current;
 
@@ -224,8 +311,10 @@ static int group_close(struct kin__runtime *rt, struct kin__group *group, int rc
         return order;
     if (rc < 0 && !kin__scope_absorbs(&group->scope, rc))
         body_failed(rt, group, rc);
+    group->scope.flags |= KIN__CLOSING;
+    give_up_quorum(rt, group, kin__group_live(group), rt->current);
     kin__group_join(rt, group);
-    rc = finish(rt, group, rc);
+    rc = kin__group_finish(rt, group, rc);
     return order < 0 && rc >= 0 ? order : rc;
 }
 
@@ -254,7 +343,7 @@ static void leave_group(struct kin__runtime *rt, struct kin__group *group)
     kin__group_join(rt, group);
     task->error = NULL;
     failed = group->errors.first || group->errors.dropped;
-    finish(rt, group, 0);
+    kin__group_finish(rt, group, 0);
     if (failed && task->error)
         kin__error_report(task->error, "left by abandonment");
     kin__error_drop(rt, task);
@@ -292,12 +381,7 @@ int kin_group_count(const kin_group *handle, struct kin_group_counts *counts)
 
     if (!group)
         return KIN_ESTALE;
-    *counts = group->counts;
-    counts->accepted = group->accepted;
-    counts->live = kin__group_live(group);
-    counts->ok = group->ended - counts->failed - counts->timed_out - counts->cancelled -
-                 counts->skipped;
-    counts->queued = group->held_count;
+    fill_counts(group, group->ended, counts);
     return 0;
 }
 

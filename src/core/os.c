@@ -20,10 +20,19 @@
 
 bool (*kin__os_fault)(const char *site);
 
+static bool memory_fails(const char *site)
+{
+    if (kin__rt && kin__rt->options.faults && kin__fault_request(kin__rt))
+        return true;
+    return kin__os_fails(site);
+}
+
 void *kin__os_alloc(size_t size)
 {
-    void *memory = kin__os_fails("alloc") ? NULL : aligned_alloc(64, (size + 63) & ~(size_t)63);
+    void *memory = NULL;
 
+    if (!memory_fails("alloc"))
+        memory = aligned_alloc(64, (size + 63) & ~(size_t)63);
     return memory ? memset(memory, 0, size) : NULL;
 }
 
@@ -36,7 +45,7 @@ void *kin__os_map(size_t size)
 {
     void *memory;
 
-    if (kin__os_fails("map"))
+    if (memory_fails("map"))
         return NULL;
     memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);

@@ -116,12 +116,20 @@ static int backend_open(struct kin__runtime *rt)
     return error;
 }
 
+static uint64_t seed_of(const struct kin_run_options *options)
+{
+    const char *text = options->seed ? NULL : getenv("KIN_SEED");
+
+    return text ? strtoull(text, NULL, 10) : options->seed;
+}
+
 static int runtime_open(struct kin__runtime *rt)
 {
     rt->run = atomic_fetch_add(&runs, 1) % 0xffff + 1;
     rt->last_id = rt->run << KIN__RUN_SHIFT;
     rt->steps = KIN__TURN_STEPS;
     rt->virtual_clock = rt->options.virtual_clock;
+    rt->seed = rt->random = seed_of(&rt->options);
     rt->virtual_now = KIN_S(1);         /* 0 would mean "not given" in options */
     host_init(rt);
     if (!pools_open(rt) || !system_open(rt))
@@ -163,6 +171,9 @@ static void tell_errors(struct kin__runtime *rt, int code)
     kin_error bare = { .code = code, .at = "", .name = "main" };
     kin_error *error = kin__error_take(rt, &rt->host, code);
 
+    if (rt->seed)
+        kin_report("failed in an order drawn by chance: to see it again, KIN_SEED=%llu",
+                   (unsigned long long)rt->seed);
     if (rt->options.on_error)
         rt->options.on_error(error ? error : &bare, rt->options.arg);
 }

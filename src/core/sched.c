@@ -131,8 +131,31 @@ static struct kin__task *pop_woken(struct kin__runtime *rt)
     return next;
 }
 
+/* One of the first so many by chance, whoever spawned or woke it (Q2). */
+static struct kin__task *pop_random(struct kin__runtime *rt)
+{
+    struct kin__task_queue *queue = &rt->ready;
+    struct kin__task *before = NULL, *task = queue->head;
+
+    rt->random = rt->random * 6364136223846793005ull + 1442695040888963407ull;
+    for (uint64_t n = (rt->random >> 33) % KIN__DRAWN_FROM; n > 0; n--) {
+        before = task->next ? task : NULL;
+        task = task->next ? task->next : queue->head;
+    }
+    if (!before)
+        return kin__queue_pop(queue);
+    before->next = task->next;
+    if (!task->next)
+        queue->tail = before;
+    return task;
+}
+
 static struct kin__task *pop(struct kin__runtime *rt)
 {
+    if (kin__unlikely(rt->seed)) {
+        settle_order(rt);
+        return pop_random(rt);
+    }
     if (rt->fresh.head)
         kin__queue_splice(&rt->fresh, &rt->ahead);
     if (rt->ahead.head && (!rt->ready.head || rt->streak++ < KIN__STREAK))

@@ -141,23 +141,52 @@ int kin_group_look(const kin_group *handle, struct kin_scope_state *state)
     return 0;
 }
 
+/* ------------------------------------------------------------- task-locals */
+
+static const kin_local *locals_of(const struct kin__scope *scope)
+{
+    if (scope->kind == KIN__TASK)
+        scope = scope->parent;
+    return scope ? kin__container(scope, struct kin__group, scope)->locals : NULL;
+}
+
+/* A scope points to its innermost binding, bindings to those around them. A task's are
+ * those of its group, so that nothing is copied at a spawn (S4). */
+void *kin_local_get(const void *key)
+{
+    const kin_local *local = kin__rt ? locals_of(kin__rt->current->scope) : NULL;
+
+    while (local && local->key != key)
+        local = local->outer;
+    return local ? local->value : NULL;
+}
+
 /* ---------------------------------------------------------- open and close */
 
 /* What groups and plain scopes have in common; the record is not zeroed. */
+void kin__scope_init(struct kin__runtime *rt, struct kin__group *record, enum kin__kind kind,
+                     struct kin__task *owner, const char *at, const char *name)
+{
+    record->scope = (struct kin__scope){ .owner = owner, .kind = (uint8_t)kind, .name = name,
+                                         .at = at ? at : "", .id = kin__new_id(rt) };
+    record->shield_timer = (struct kin__timer){ .kind = KIN__TIMER_SHIELD };
+    record->shield = 0;
+    record->grace = 0;
+    record->locals = NULL;
+}
+
+/* Makes it the innermost of the running task. */
 void kin__scope_begin(struct kin__runtime *rt, struct kin__group *record, enum kin__kind kind,
                       const char *at, const char *name)
 {
     struct kin__scope *scope = &record->scope;
     struct kin__task *owner = rt->current;
 
-    *scope = (struct kin__scope){ .owner = owner, .kind = (uint8_t)kind, .at = at ? at : "",
-                                  .name = name, .id = kin__new_id(rt) };
-    record->shield_timer = (struct kin__timer){ .kind = KIN__TIMER_SHIELD };
-    record->shield = 0;
-    record->grace = 0;
+    kin__scope_init(rt, record, kind, owner, at, name);
     if (owner->scope) {
         kin__scope_link(scope, owner->scope);
         scope->flags = owner->scope->flags & KIN__REACHED;
+        record->locals = locals_of(owner->scope);
     }
     owner->scope = scope;
 }
@@ -182,6 +211,10 @@ kin_scope kin_scope_open_with(const struct kin_scope_options *options)
     scope = &record->scope;
     kin__scope_begin(rt, record, KIN__SCOPE, options->at, options->name);
     record->grace = options->grace;
+    if (options->local) {
+        options->local->outer = record->locals;
+        record->locals = options->local;
+    }
     if (options->shield > 0 && !(rt->current->base.flags & KIN__BORROWED)) {
         record->shield = options->shield;
         scope->flags = KIN__SHIELD;

@@ -16,11 +16,12 @@ int kin_wait_prepare(struct kin_wait *wait, const struct kin_wait_ops *ops, void
     if (kin__unlikely(!rt))
         return KIN_ENORUN;
     task = rt->current;
-    if (kin__unlikely((task->scope->flags & KIN__REACHED) || task->unopened)) {
-        kin__told(task->scope);
-        return KIN_ECANCELED;
-    }
-    wait->next = wait->prev = NULL;
+    if (kin__unlikely(rt->options.faults != NULL))
+        kin__fault_call(rt, task);
+    if (kin__unlikely((task->scope->flags & KIN__REACHED) || task->unopened))
+        return kin__refuse_call(rt);
+    wait->next = wait->prev = wait->also = NULL;
+    wait->woken = false;
     wait->ops = ops;
     wait->object = object;
     wait->task = task;
@@ -34,6 +35,9 @@ int kin_wait_park(struct kin_wait *wait)
 
     assert(task == rt->current && !task->wait);
     task->wait = wait;
+    rt->refusals = 0;
+    if (kin__unlikely(rt->options.faults != NULL))
+        kin__fault_wait(rt, task);
     kin__park(rt, task);
     if (task->result == KIN_ECANCELED)
         kin__told(task->scope);
@@ -51,11 +55,31 @@ int kin_wait_skip(void)
     return 0;
 }
 
+void kin_wait_also(struct kin_wait *first, struct kin_wait *another)
+{
+    another->also = first->also;
+    first->also = another;
+}
+
+/* One of several records was woken: the others have nothing to wait for any more. */
+static kin__cold void abort_others(struct kin_wait *first, struct kin_wait *woken)
+{
+    woken->woken = true;
+    for (struct kin_wait *wait = first; wait; wait = wait->also) {
+        bool gone = wait == woken || wait->ops->abort(wait);
+
+        assert(gone);
+        (void)gone;
+    }
+}
+
 void kin_wait_wake(struct kin_wait *wait, int result)
 {
     struct kin__task *task = wait->task;
 
-    assert(task->wait == wait);
+    assert(task->wait == wait || task->wait->also);
+    if (kin__unlikely(task->wait->also != NULL))
+        abort_others(task->wait, wait);
     task->wait = NULL;
     task->abort_asked = false;
     task->result = result;
@@ -179,23 +203,60 @@ int kin_sleep_until(int64_t time)
     return kin_wait_park(&sleeper.wait);
 }
 
-int kin_check(void)
+/* The beginning of a blocking call that is made of others, or of none. */
+int kin__call_begin(void)
 {
     struct kin_wait wait;
 
     return kin_wait_prepare(&wait, &sleep_ops, NULL);
 }
 
+/* Looks only: no blocking call, however often it is made. */
+int kin_check(void)
+{
+    struct kin__task *task = kin__rt ? kin__rt->current : NULL;
+
+    if (!task)
+        return KIN_ENORUN;
+    if (!(task->scope->flags & KIN__REACHED) && !task->unopened)
+        return 0;
+    kin__told(task->scope);
+    return KIN_ECANCELED;
+}
+
 /* A task that yields is runnable all the time; a cancellation meanwhile is seen
  * when it goes on. */
 int kin_yield(void)
 {
-    int rc = kin_check();
+    int rc = kin__call_begin();
 
     if (rc < 0)
         return rc;
     kin__yield(kin__rt);
     return kin_check();
+}
+
+/* ------------------------------------------- waiting for one's own cancellation */
+
+/* Nothing to unlink: a soft cancellation looks for those who wait like this. */
+static bool cancelled_abort(struct kin_wait *wait)
+{
+    (void)wait;
+    return true;
+}
+
+const struct kin_wait_ops kin__wait_cancelled = { "its cancellation", cancelled_abort, NULL };
+
+int kin_wait_cancelled(void)
+{
+    struct kin_wait wait;
+    int rc = kin_wait_prepare(&wait, &kin__wait_cancelled, NULL);
+
+    if (rc < 0)
+        return rc;
+    if (kin__cancel_visible(kin__rt->current->scope))
+        return kin_wait_skip();
+    return kin_wait_park(&wait);
 }
 
 /* ----------------------------------------------------------------- joining */
