@@ -189,7 +189,7 @@ static void fill_counts(const struct kin__group *group, uint64_t ended,
     counts->queued = group->held_count;
 }
 
-static bool ask(struct kin__group *group, const struct kin__task *task, kin_status status,
+static bool ask_policy(struct kin__group *group, const struct kin__task *task, kin_status status,
                 int code)
 {
     struct kin_ending ending = { task->base.name, task->index, status, code, { 0 } };
@@ -207,7 +207,7 @@ void kin__group_judge(struct kin__runtime *rt, struct kin__group *group, struct 
     group->counts.ok += status == KIN_OK;
     if (group->scope.flags & KIN__DECIDED)
         return;
-    decided = group->decide ? ask(group, task, status, code)
+    decided = group->decide ? ask_policy(group, task, status, code)
                             : group->quorum && group->counts.ok >= group->quorum;
     if (decided)
         decide(rt, group, task);

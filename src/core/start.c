@@ -56,7 +56,7 @@ static int take_place(struct kin__runtime *rt, const struct kin_spawn_options *o
     return code;
 }
 
-static void give_back(struct kin__runtime *rt, struct kin__start *start)
+static void give_place_back(struct kin__runtime *rt, struct kin__start *start)
 {
     if (start->slot)
         kin__group_give_slot(rt, start->home);
@@ -110,13 +110,13 @@ int kin_start_with(const struct kin_spawn_options *options)
     state.home->accepted++;
     code = start(rt, options, &state);
     if (!state.ready)
-        give_back(rt, &state);
+        give_place_back(rt, &state);
     return code;
 }
 
 /* ------------------------------------------------------------------ being ready */
 
-static void move(struct kin__runtime *rt, struct kin__task *task, struct kin__start *state)
+static void move_home(struct kin__runtime *rt, struct kin__task *task, struct kin__start *state)
 {
     struct kin__group *from = kin__group_of(task->base.parent), *home = state->home;
 
@@ -145,6 +145,6 @@ int kin_ready(int value)
         return KIN_ECANCELED;
     state->ready = true;
     state->value = value;
-    move(rt, task, state);
+    move_home(rt, task, state);
     return 0;
 }
