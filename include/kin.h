@@ -357,7 +357,8 @@ struct kin_spawn_options {      /* 64 bytes */
 
 /* Starts fn(arg) as a task of the group: kin_spawn(&g, fn, arg, .name = "n").
  * 0, and fn runs exactly once, or a refusal, and it never runs: KIN_ECANCELED,
- * KIN_ETIMEDOUT, KIN_EDECIDED, KIN_ESTALE, -ENOMEM, KIN_EFULL, KIN_EAGAIN, KIN_EINVAL.
+ * KIN_ETIMEDOUT, KIN_EDECIDED, KIN_ECLOSED (the services are being ended), KIN_ESTALE,
+ * -ENOMEM, KIN_EFULL, KIN_EAGAIN, KIN_EINVAL.
  * Blocks only when called from outside the group's tasks (its body, or what that has
  * open) while .limit are under way. A refusal for want of memory or room fails the group.
  *
@@ -485,7 +486,8 @@ typedef struct kin_call {       /* a function to gather, and what became of it *
 
 /* Runs them all in a group of their own and closes it: kin_gather(calls, n, .limit = 5).
  * Takes the options of a group; returns what close does; each outcome stands in its call.
- * By default a failure cancels, and waits for, the rest; KIN_KEEP_GOING collects. Blocks. */
+ * By default a failure cancels, and waits for, the rest; KIN_KEEP_GOING collects. Blocks.
+ * KIN_EINVAL, and none is started, if a call has no function. */
 #define kin_gather(...) kin_gather_with(KIN_CALLS_(__VA_ARGS__, ))
 #define KIN_CALLS_(calls, count, ...) \
     calls, count, &(struct kin_group_options){ .at = KIN_HERE, __VA_ARGS__ }
@@ -494,8 +496,9 @@ KIN_API int kin_gather_with(kin_call *calls, size_t count, const struct kin_grou
 #define kin_race(...) kin_race_with(KIN_CALLS_(__VA_ARGS__, ))
 KIN_API int kin_race_with(kin_call *calls, size_t count, const struct kin_group_options *options);
 
-/* Calls fn(arg) in this task, within a limit; at 0 and below not at all. Blocks as fn does.
- * What fn returned, or KIN_ETIMEDOUT; in the second form what to return instead of that. */
+/* Calls fn(arg) in this task, within a limit; at 0 and below not at all, nor when cancelled
+ * already (KIN_ECANCELED). Blocks as fn does. What fn returned, or KIN_ETIMEDOUT; in the
+ * second form what to return instead of that. */
 KIN_API int kin_within(int64_t duration, int (*fn)(void *arg), void *arg);
 KIN_API int kin_within_or(int64_t duration, int otherwise, int (*fn)(void *arg), void *arg);
 
@@ -540,7 +543,7 @@ KIN_API int kin_mutex_try_lock(kin_mutex *mutex);   /* also KIN_EAGAIN */
 KIN_API int kin_mutex_unlock(kin_mutex *mutex);
 
 /* A condition. Wait gives the mutex up and has it again when it returns, whatever it
- * returns (that part cannot be cancelled); KIN_EOWNER without the mutex. A task that was
+ * returns (that part cannot be cancelled); without the mutex always KIN_EOWNER. A task that was
  * notified returns 0, also if it was cancelled after that. Check the predicate in a loop. */
 typedef struct kin_condition {
     struct kin_wait_list waiters;
@@ -571,7 +574,11 @@ KIN_API int kin_semaphore_release(kin_semaphore *semaphore);
 #define KIN_PASTE_(a, b) KIN_PASTE__(a, b)
 #define KIN_HOLDING_(rc, type, take, let_go, what)                                        \
     for (type *KIN_PASTE_(kin_held_, __LINE__) __attribute__((cleanup(let_go))) =         \
-             ((rc) = take(what)) == 0 ? (what) : NULL;                                    \
+             __extension__ ({                                                             \
+                 type *taken_ = (what);                                                   \
+                 (rc) = take(taken_);                                                     \
+                 (rc) == 0 ? taken_ : NULL;                                               \
+             });                                                                          \
          KIN_PASTE_(kin_held_, __LINE__); let_go(&KIN_PASTE_(kin_held_, __LINE__)))
 KIN_API void kin_mutex_let_go(kin_mutex **mutex);
 KIN_API void kin_semaphore_let_go(kin_semaphore **semaphore);
@@ -621,7 +628,8 @@ typedef struct kin_queue {
     uint32_t capacity, count, first;
     bool closed;
     bool lifo;              /* get what was put last */
-    int (*compare)(const void *a, const void *b);   /* get the least; of equals, any */
+    int (*compare)(const void *a, const void *b);   /* get the least; of equals, any. This and
+                                                     * drop must not block or use the queue */
     void (*drop)(void *item);       /* for what shutdown_now throws away, or NULL */
     uint64_t unfinished;    /* items put, and not yet kin_queue_done */
 } kin_queue;
@@ -645,7 +653,8 @@ KIN_API int kin_queue_done(kin_queue *queue);
 
 /* One of several puts and gets: the first that can be done, in the order given. Blocks.
  * Its index, having done just that one, or KIN_ECANCELED, having done none; its .code is
- * 0 or KIN_ECLOSED. KIN_EINVAL for none. The try form: KIN_EAGAIN instead of waiting. */
+ * 0 or KIN_ECLOSED. KIN_EINVAL for none; -ENOMEM where more than 16 have to wait. The try
+ * form: KIN_EAGAIN instead of waiting. */
 typedef struct kin_case {
     kin_queue *queue;       /* NULL: never */
     bool put;               /* put .item; else get it */
@@ -663,29 +672,33 @@ typedef struct kin_limiter {
     uint32_t burst;
     int64_t full_at;        /* when all of the burst is there again */
 } kin_limiter;
-KIN_API int kin_limiter_acquire(kin_limiter *limiter);      /* blocks; KIN_EINVAL if interval < 0 */
+KIN_API int kin_limiter_acquire(kin_limiter *limiter);      /* blocks; KIN_EINVAL if the interval
+                                                             * is < 0, or burst times it too long */
 KIN_API int kin_limiter_try_acquire(kin_limiter *limiter);  /* also KIN_EAGAIN */
 
 /* ----------------------------------------------------- 10  Other threads */
 
-/* A door into a run for other threads and signal handlers. Opened and closed in the run;
- * between, wake and cancel may be called from anywhere: they never block and are safe in
- * a signal handler. Belongs to the caller, and must stay where it is while it is open.
- * While one is open a run is never deadlocked. */
+/* A way into a run for other threads and signal handlers. Opened and closed in the run;
+ * between, wake and cancel may be called from anywhere: they never wait, and are safe in a
+ * signal handler. Belongs to the caller, who zeroes it before it is first opened and leaves
+ * it where it is as long as somebody may call. While one is open the run is not deadlocked. */
 typedef struct kin_remote {
-    struct kin_wait_list waiters;
-    kin_group group;
-    const char *why;
-    uint32_t state, woken;
-    void *door;
-    struct kin_remote *next;
+    void *line;
+    uint64_t run;
+    uint32_t state;
 } kin_remote;
-/* group: what kin_remote_cancel cancels, or NULL. 0, KIN_ESTALE, KIN_ENORUN, -errno. */
+/* group: what kin_remote_cancel cancels, or NULL. 0, KIN_ENORUN, KIN_ESTALE (the group has
+ * ended), KIN_EBUSY (open already), -ENOMEM, -errno; -ENOSYS without descriptors. */
 KIN_API int kin_remote_open(kin_remote *remote, kin_group *group);
-KIN_API void kin_remote_close(kin_remote *remote);      /* waiters get KIN_ECLOSED */
-/* Waits for a wake since the last wait, or since open. Blocks. Also KIN_ECLOSED. */
+/* What was asked before is still done; then those that wait get KIN_ECLOSED. Calls that are
+ * under way in other threads have returned when this does. No-op when closed. */
+KIN_API void kin_remote_close(kin_remote *remote);
+/* Waits for a wake. One wake ends one wait, first in, first out; where nobody waits it is
+ * kept for the next, once. Blocks. 0, KIN_ECANCELED, KIN_ECLOSED, KIN_EFOREIGN. */
 KIN_API int kin_remote_wait(kin_remote *remote);
-/* Any thread, signal handlers. why is borrowed for ever. 0; KIN_ESTALE once closed. */
+/* Any thread, signal handlers; errno stays as it was. 0; KIN_ESTALE once closed. Wakes of one
+ * remote that the run has not looked at yet count as one. Cancel does what kin_cancel does
+ * to the group, if that has not ended; why is borrowed for ever. KIN_EINVAL without group. */
 KIN_API int kin_remote_wake(kin_remote *remote);
 KIN_API int kin_remote_cancel(kin_remote *remote, const char *why);
 

@@ -105,26 +105,29 @@ KIN_API int kin_run_local_set(const void *key, void *value, void (*destroy)(void
 
 /* ------------------------------------------------------ a foreign event loop */
 
-/* A run that is driven from outside: step it whenever its descriptor is readable, or as
- * long as step says that there is more to do. Only on the thread that opened it. */
+/* A run that is driven from outside: step it whenever its descriptor is readable, which it
+ * is from the beginning, and while step says that there is more to do. A thread may have
+ * several, and call kin_run between steps. Only on the thread that opened it (KIN_EFOREIGN). */
 typedef struct kin_host kin_host;
 #define kin_host_open(...) kin_host_open_with(KIN_HOST_ARGS_(__VA_ARGS__, ))
 #define KIN_HOST_ARGS_(host, fn, arg, ...) \
     host, fn, arg, &(struct kin_run_options){ .at = KIN_HERE, __VA_ARGS__ }
-/* Sets up a run with fn(arg) as its root task, which starts with the first step. 0 or a code. */
+/* Sets up a run with fn(arg) as its root task, which starts with the first step, on a stack
+ * of the size .stack, as every task. 0 or a code, and then *host is NULL. */
 KIN_API int kin_host_open_with(kin_host **host, int (*fn)(void *arg), void *arg,
                                const struct kin_run_options *options);
 KIN_API int kin_host_fd(const kin_host *host);      /* to be polled for reading */
 /* Lets every runnable task run once; never waits. 1: step again soon, 0: when the
- * descriptor is readable, KIN_ESTALE: the root task has ended, KIN_EFOREIGN. */
+ * descriptor is readable, KIN_ESTALE: the root task has ended. KIN_EDEADLK from inside. */
 KIN_API int kin_host_step(kin_host *host);
 /* Cancels the root if it has not ended (reason: shutdown), waits for all, and frees the
- * run. Blocks the thread. The root's code. */
+ * run. Blocks the thread. The root's code; KIN_EDEADLK from inside, and nothing is done. */
 KIN_API int kin_host_close(kin_host *host);
 
 /* ------------------------------------------------------------ faults, for tests */
 
-/* Hung into kin_run's .faults. The k-th of something (from 1; 0: none) goes wrong; the
+/* Hung into kin_run's .faults, or asked for by KIN_FAULT=cancel_call:17 in the environment
+ * of any program, which then reports its counts. The k-th of something (from 1; 0: none) goes wrong; the
  * counts go on, so that a sweep over k ends when they stay below it:
  *     for (k = 1; ; k++) { f = (struct kin_faults){ .cancel_call = k }; kin_run(…);
  *                          if (f.calls < k) break; } */

@@ -86,7 +86,7 @@ static void harden(struct kin__runtime *rt, struct kin__scope *scope)
 }
 
 /* Those in here who wait for just that (kin_wait_cancelled). */
-static void tell_softly(struct kin__scope *top)
+void kin__tell_softly(struct kin__scope *top)
 {
     for (struct kin__scope *scope = top; scope; scope = kin__scope_after(scope, top)) {
         struct kin_wait *wait = scope->owner->scope == scope ? scope->owner->wait : NULL;
@@ -110,7 +110,7 @@ void kin__cancel(struct kin__runtime *rt, struct kin__scope *scope, const kin_re
     scope->flags |= KIN__SOFT;
     kin__timer_disarm(rt, &scope->timer);
     kin__timer_arm(rt, &scope->timer, grace);
-    tell_softly(scope);
+    kin__tell_softly(scope);
 }
 
 static void fill_reason(kin_reason *reason, kin_reason_kind kind, const struct kin__task *by,

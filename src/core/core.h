@@ -97,7 +97,9 @@ enum kin__flag {
     KIN__RETRIES = 1 << 18,         /* was reported for ignoring its cancellation */
     /* what only some groups have */
     KIN__CLOSING = 1 << 19,         /* the body has closed: what can come now comes from tasks */
-    KIN__ENDING = 1 << 20           /* the services are being ended: nobody comes any more */
+    KIN__ENDING = 1 << 20,          /* the services are being ended: nobody comes any more */
+    /* and a task again */
+    KIN__UNOPENED = 1 << 21         /* there was no memory for a scope of its */
 };
 
 struct kin__scope {                 /* the first 64 bytes are what spawn and end touch */
@@ -236,6 +238,7 @@ struct kin__runtime {
     int64_t virtual_now;
     kin_reason reason_seen;         /* what kin_cancelled returned last */
     bool virtual_clock, deadlocked;
+    bool stepped;                   /* a host steps it now, and must not be kept waiting */
     const struct kin__backend *backend;
     void *backend_state;
     struct kin__timers *timers;
@@ -246,8 +249,10 @@ struct kin__runtime {
     struct kin__local *locals;
     struct kin__stack host_stack;
     struct kin__task host;          /* the run call itself, on the thread's own stack */
+    const void *main_frame;         /* … and above main's own frames; NULL where a host steps */
     kin_error host_error;
     struct kin_run_options options;
+    struct kin_faults faults;       /* where the environment asks for some */
 };
 
 extern __thread struct kin__runtime *kin__rt;   /* NULL outside of a run */
@@ -389,6 +394,12 @@ void kin__queue_splice(struct kin__task_queue *front, struct kin__task_queue *ba
 void kin__queue_sort(struct kin__task_queue *queue);
 void kin__park(struct kin__runtime *rt, struct kin__task *task);
 void kin__yield(struct kin__runtime *rt);
+/* A turn under a foreign loop, by its two halves: what has come and everybody once; then
+ * whether anybody is runnable. They never wait. */
+void kin__step(struct kin__runtime *rt);
+bool kin__step_settle(struct kin__runtime *rt);
+/* The host goes on after the thread was elsewhere, perhaps on another stack than before. */
+void kin__host_resumes(struct kin__runtime *rt);
 
 /* task.c: the life of one task */
 void kin__task_construct(void *record);
@@ -415,6 +426,7 @@ int kin__service_spawn(struct kin__runtime *rt, struct kin__group *group,
                        const struct kin_spawn_options *options);
 int kin__service_again(struct kin__runtime *rt, struct kin__task *task, int code);
 void kin__services_end(struct kin__runtime *rt, struct kin__group *group);
+const struct kin__group *kin__start_home(const struct kin__start *start);
 void kin__collect(struct kin__group *group, kin_task *record);
 void kin__takers_send_away(struct kin__group *group);
 void kin__watchers_tell(kin_task *record);
@@ -456,6 +468,8 @@ int kin__scope_verdict(struct kin__scope *scope, int rc);
 bool kin__scope_absorbs(const struct kin__scope *scope, int rc);
 
 /* fault.c: what .faults of a run asks for, at the places where it counts */
+void kin__faults_begin(struct kin__runtime *rt);
+void kin__faults_end(struct kin__runtime *rt);
 void kin__fault_call(struct kin__runtime *rt, struct kin__task *task);
 void kin__fault_wait(struct kin__runtime *rt, struct kin__task *task);
 bool kin__fault_request(struct kin__runtime *rt);
@@ -464,6 +478,8 @@ bool kin__fault_request(struct kin__runtime *rt);
 void kin__cancel(struct kin__runtime *rt, struct kin__scope *scope, const kin_reason *reason);
 /* Marks everything in here, and aborts what it waits for. */
 void kin__reach(struct kin__runtime *rt, struct kin__scope *top);
+/* Wakes those in here who wait for a cancellation that they can see by now. */
+void kin__tell_softly(struct kin__scope *top);
 /* KIN_ECANCELED, for a blocking call of the running task. */
 int kin__refuse_call(struct kin__runtime *rt);
 /* The same with a reason that is kept in the record. */
@@ -554,7 +570,10 @@ void kin__os_release_overflow(void);
 /* Is the address in a guard? Writes the task's name. Called in a signal handler. */
 bool kin__overflow_of(const void *address, const char **name, int32_t *index);
 
-/* run.c */
+/* run.c: from set-up to tear-down; between, kin__rt is the run */
+int kin__run_begin(const struct kin_run_options *options);
+void kin__run_failed(struct kin__runtime *rt, int code, const kin_error *error);
+void kin__run_end(struct kin__runtime *rt);
 void kin__misuse(const char *at, const char *format, ...) KIN_PRINTF(2, 3);
 void kin__deadlock(struct kin__runtime *rt);
 

@@ -58,12 +58,12 @@ int kin_race_with(kin_call *calls, size_t count, const struct kin_group_options 
 /* ----------------------------------------------------------------- within a limit */
 
 /* What has no time left is not begun. A limit further in that has passed, and whose
- * code fn returns, is not this one. */
+ * code fn returns, is not this one. A result that comes in spite of it counts (C9). */
 static int within(int64_t duration, int (*fn)(void *arg), void *arg, bool *timed_out)
 {
     struct kin_scope_state state;
     kin_scope scope;
-    int rc = kin__call_begin();
+    int rc = kin__call_begin(), closed;
 
     if (rc < 0 || !fn)
         return rc < 0 ? rc : KIN_EINVAL;
@@ -73,8 +73,9 @@ static int within(int64_t duration, int (*fn)(void *arg), void *arg, bool *timed
     scope = kin_scope_open(.name = "within", .timeout = duration);
     rc = fn(arg);
     if (kin_scope_look(&scope, &state) == 0)
-        *timed_out = state.expired;
-    return kin_scope_close(&scope, rc);
+        *timed_out = state.expired && (state.told || kin_class(rc) == KIN_CLASS_CANCEL);
+    closed = kin_scope_close(&scope, rc);
+    return rc >= 0 ? rc : closed;
 }
 
 int kin_within(int64_t duration, int (*fn)(void *arg), void *arg)

@@ -147,16 +147,18 @@ static void unwatch(struct watcher *watcher)
         watcher->next->prev = watcher->prev;
 }
 
-/* The task has ended. */
+/* The task has ended. Who watched first is told first. */
 void kin__watchers_tell(kin_task *record)
 {
-    struct watcher *watcher = record->waiters, *next;
+    struct watcher *watcher = record->waiters, *later;
 
     record->waiters = NULL;
-    for (; watcher; watcher = next) {
+    while (watcher->next)
+        watcher = watcher->next;
+    for (; watcher; watcher = later) {
         struct set *set = watcher->set;
 
-        next = watcher->next;
+        later = watcher->prev;
         watcher->task = NULL;
         set->pending--;
         if (set->over || (set->pending > 0 && set->until == KIN_ALL_COMPLETED) ||
@@ -180,7 +182,7 @@ static int check_set(kin_task *const *tasks, size_t count, kin_until until)
         if (tasks[i]->status != KIN_PENDING)
             continue;
         task = kin__task_find(tasks[i]);
-        if (!task)
+        if (!task || task->record != tasks[i])  /* a copy is never written */
             return KIN_ESTALE;
         if (kin__scope_within(kin__rt->current->scope, &task->base))
             return KIN_EDEADLK;
@@ -205,7 +207,8 @@ static bool is_over(size_t count, int ended, bool failed, kin_until until)
            (failed && until == KIN_FIRST_FAILURE);
 }
 
-/* A task that stands in the set twice is watched twice, and ends twice. */
+/* A task that stands in the set twice is watched twice, and ends twice. The records of
+ * those that have ended may be gone when the waiter goes on: they are not looked at. */
 static int park_for(struct set *set, kin_task *const *tasks, size_t count)
 {
     struct watcher few[WATCHERS_ON_STACK] = { { .task = NULL } }, *watchers = few;
@@ -221,22 +224,22 @@ static int park_for(struct set *set, kin_task *const *tasks, size_t count)
         unwatch(&watchers[i]);
     if (watchers != few)
         kin__os_free(watchers);
-    return rc;
+    return rc < 0 ? rc : (int)(count - set->pending);
 }
 
 int kin_wait_tasks(kin_task *const *tasks, size_t count, kin_until until)
 {
     struct set set = { .until = until };
     bool failed = false;
-    int rc = kin_wait_prepare(&set.wait, &set_ops, NULL);
+    int rc = kin_wait_prepare(&set.wait, &set_ops, NULL), ended;
 
     if (rc == 0)
         rc = check_set(tasks, count, until);
     if (rc < 0)
         return rc;
-    if (is_over(count, count_ended(tasks, count, &failed), failed, until))
-        rc = kin_wait_skip();
-    else
-        rc = park_for(&set, tasks, count);
-    return rc < 0 ? rc : count_ended(tasks, count, &failed);
+    ended = count_ended(tasks, count, &failed);
+    if (!is_over(count, ended, failed, until))
+        return park_for(&set, tasks, count);
+    kin_wait_skip();
+    return ended;
 }

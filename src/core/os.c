@@ -75,6 +75,7 @@ static unsigned overflow_users;
 static struct sigaction overflow_before[2];     /* of SIGSEGV and SIGBUS */
 static __thread stack_t alternate_before;
 static __thread void *alternate_stack;
+static __thread unsigned alternate_users;       /* runs of this thread: a host's may lie idle */
 
 enum { ALTERNATE_STACK = 16384 };
 
@@ -134,10 +135,12 @@ void kin__os_catch_overflow(void)
     stack_t alternate = { .ss_size = ALTERNATE_STACK };
     struct sigaction action = { .sa_sigaction = on_overflow, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 
-    sigaltstack(NULL, &alternate_before);
-    if ((alternate_before.ss_flags & SS_DISABLE) && (alternate_stack = malloc(ALTERNATE_STACK))) {
-        alternate.ss_sp = alternate_stack;
-        sigaltstack(&alternate, NULL);
+    if (alternate_users++ == 0) {
+        sigaltstack(NULL, &alternate_before);
+        if (alternate_before.ss_flags & SS_DISABLE)
+            alternate.ss_sp = alternate_stack = malloc(ALTERNATE_STACK);
+        if (alternate_stack)
+            sigaltstack(&alternate, NULL);
     }
     sigemptyset(&action.sa_mask);
     pthread_mutex_lock(&overflow_lock);
@@ -165,6 +168,8 @@ void kin__os_release_overflow(void)
         give_back(SIGBUS, &overflow_before[1]);
     }
     pthread_mutex_unlock(&overflow_lock);
+    if (--alternate_users > 0)
+        return;
     if (alternate_stack)
         sigaltstack(&alternate_before, NULL);
     free(alternate_stack);

@@ -4,7 +4,8 @@
  * thread's own stack, owns the hidden system group, and is the root of the tree.
  * Everything that a task may do at its end (groups left open, the error slot,
  * cancellation) therefore works for the root by the same code. The system group
- * hangs beside the tree, out of reach of any user scope.
+ * hangs beside the tree, out of reach of any user scope. Under a foreign loop the host
+ * is whoever steps the run, and the user's function a task below it (io/host.c).
  *
  * Ids carry the number of the run in their top bits, so that a handle from an
  * earlier run, or from another thread's, is recognised without being followed.
@@ -130,6 +131,7 @@ static int runtime_open(struct kin__runtime *rt)
     rt->steps = KIN__TURN_STEPS;
     rt->virtual_clock = rt->options.virtual_clock;
     rt->seed = rt->random = seed_of(&rt->options);
+    kin__faults_begin(rt);
     rt->virtual_now = KIN_S(1);         /* 0 would mean "not given" in options */
     host_init(rt);
     if (!pools_open(rt) || !system_open(rt))
@@ -137,11 +139,31 @@ static int runtime_open(struct kin__runtime *rt)
     return backend_open(rt);
 }
 
-static void runtime_close(struct kin__runtime *rt)
+static void runtime_free(struct kin__runtime *rt)
 {
     if (rt->backend)
         rt->backend->close(rt);
     pools_close(rt);
+    kin__os_release_overflow();
+    kin__rt = NULL;
+    kin__os_free(rt);
+}
+
+/* The thread is in the run then. */
+int kin__run_begin(const struct kin_run_options *options)
+{
+    struct kin__runtime *rt = kin__os_alloc(sizeof *rt);
+    int code;
+
+    if (!rt)
+        return -ENOMEM;
+    rt->options = *options;
+    kin__rt = rt;
+    kin__os_catch_overflow();
+    code = runtime_open(rt);
+    if (code < 0)
+        runtime_free(rt);
+    return code;
 }
 
 /* --------------------------------------------------------------------- the end */
@@ -166,10 +188,10 @@ static void locals_close(struct kin__runtime *rt)
     }
 }
 
-static void tell_errors(struct kin__runtime *rt, int code)
+/* What main failed with; NULL if there was no memory for that. */
+void kin__run_failed(struct kin__runtime *rt, int code, const kin_error *error)
 {
     kin_error bare = { .code = code, .at = "", .name = "main" };
-    kin_error *error = kin__error_take(rt, &rt->host, code);
 
     if (rt->seed)
         kin_report("failed in an order drawn by chance: to see it again, KIN_SEED=%llu",
@@ -178,11 +200,21 @@ static void tell_errors(struct kin__runtime *rt, int code)
         rt->options.on_error(error ? error : &bare, rt->options.arg);
 }
 
-static int run_host(struct kin__runtime *rt, int (*fn)(void *arg), void *arg)
+/* Main has ended; what it was to be told about has been. */
+void kin__run_end(struct kin__runtime *rt)
+{
+    system_close(rt);
+    locals_close(rt);
+    kin__faults_end(rt);
+    runtime_free(rt);
+}
+
+static int run_main(struct kin__runtime *rt, int (*fn)(void *arg), void *arg)
 {
     struct kin__task *host = &rt->host;
     int code;
 
+    rt->main_frame = __builtin_frame_address(0);
     rt->turn_began = kin__clock(rt);
     code = fn(arg);
     if (host->scope != &host->base) {
@@ -191,34 +223,23 @@ static int run_host(struct kin__runtime *rt, int (*fn)(void *arg), void *arg)
         kin__leave_inner(rt, &host->base);
     }
     if (code < 0)
-        tell_errors(rt, code);
-    system_close(rt);
-    locals_close(rt);
+        kin__run_failed(rt, code, kin__error_take(rt, host, code));
     return code;
 }
 
 int kin_run_with(int (*fn)(void *arg), void *arg, const struct kin_run_options *options)
 {
-    struct kin__runtime *rt;
     int code;
 
     if (kin__rt)
         return KIN_EBUSY;
     if (!fn)
         return KIN_EINVAL;
-    rt = kin__os_alloc(sizeof *rt);
-    if (!rt)
-        return -ENOMEM;
-    rt->options = *options;
-    kin__rt = rt;
-    kin__os_catch_overflow();
-    code = runtime_open(rt);
-    if (code == 0)
-        code = run_host(rt, fn, arg);
-    runtime_close(rt);
-    kin__os_release_overflow();
-    kin__rt = NULL;
-    kin__os_free(rt);
+    code = kin__run_begin(options);
+    if (code < 0)
+        return code;
+    code = run_main(kin__rt, fn, arg);
+    kin__run_end(kin__rt);
     return code;
 }
 

@@ -183,28 +183,38 @@ static bool retry_starved(struct kin__runtime *rt)
     return true;
 }
 
-/* Nothing is runnable: virtual time jumps, real time passes in the backend. */
-static void idle(struct kin__runtime *rt, int64_t now)
+static int64_t patience(const struct kin__runtime *rt, int64_t now, int64_t next)
+{
+    if (rt->stepped)
+        return 0;
+    return next == KIN_FOREVER ? KIN_FOREVER : next > now ? next - now : 0;
+}
+
+/* Nothing is runnable: virtual time jumps, real time passes in the backend. False: only
+ * time or somebody outside can bring about more. */
+static bool idle(struct kin__runtime *rt, int64_t now)
 {
     int64_t next;
 
     if (retry_starved(rt))
-        return;
+        return true;
     kin__timers_settle(rt, now);        /* those that firing has armed */
     next = kin__timers_next(rt, rt->virtual_clock);
     if (rt->virtual_clock && rt->outside > 0)
         rt->backend->poll(rt, 0);
     if (any_runnable(rt))
-        return;
+        return true;
     if (rt->virtual_clock && next != KIN_FOREVER) {
         rt->virtual_now = next > now ? next : now;
     } else if (next != KIN_FOREVER || rt->outside > 0) {
-        rt->backend->poll(rt, next == KIN_FOREVER ? KIN_FOREVER : next > now ? next - now : 0);
+        rt->backend->poll(rt, patience(rt, now, next));
+        return false;
     } else if (rt->starved.head) {
         kin__task_run_borrowed(rt, kin__queue_pop(&rt->starved));
     } else {
         kin__deadlock(rt);
     }
+    return true;
 }
 
 /* Steps are not timed one by one: a reading of the clock costs as much as ten of
@@ -221,11 +231,16 @@ static void watch_turn(struct kin__runtime *rt, int64_t now)
         rt->careful--;
     if (took <= KIN_MS(KIN__SLOW_STEP_MS) || steps == 0)
         return;
+    rt->careful = KIN__CAREFUL_TURNS;
+    if (rt->stepped && rt->current == &rt->host) {
+        kin_report("some of %u tasks kept the others waiting for %lld ms", steps - 1,
+                   (long long)(took / KIN_MS(1)));
+        return;
+    }
     kin__task_label(rt->current, label, sizeof label);
     kin_report("%s%s (%s) kept the others waiting for %lld ms%s", steps > 1 ? "perhaps " : "",
                label, rt->current->base.at, (long long)(took / KIN_MS(1)),
                steps > 1 ? "; it was the last to run of several" : "");
-    rt->careful = KIN__CAREFUL_TURNS;
 }
 
 static __attribute__((noinline)) void turn(struct kin__runtime *rt)
@@ -248,6 +263,21 @@ static __attribute__((noinline)) void turn(struct kin__runtime *rt)
     rt->turn_began = now;
 }
 
+/* Under a foreign loop a step is at least one turn; it may end in the middle of another. */
+bool kin__step_settle(struct kin__runtime *rt)
+{
+    int64_t now;
+
+    watch_turn(rt, kin__clock(rt));
+    do {
+        now = kin__clock(rt);
+        kin__timers_settle(rt, now);
+        kin__timers_expire(rt, now);
+    } while (!any_runnable(rt) && idle(rt, now));
+    kin__stack_pools_trim(rt, now);
+    return any_runnable(rt);
+}
+
 static struct kin__task *next_of_any(struct kin__runtime *rt)
 {
     if (rt->steps == 0 || !any_runnable(rt))
@@ -267,6 +297,24 @@ static inline struct kin__task *next_task(struct kin__runtime *rt)
 
 /* ------------------------------------------------------------------- stacks */
 
+/* On the stack that was switched to, NULL if for the first time. The thread's own,
+ * that the run or step began on, is the first to be left, and its bounds nobody knows but
+ * the sanitizer. */
+static inline void arrived(struct kin__runtime *rt, struct kin__stack *on)
+{
+    (void)rt, (void)on;
+#if defined __SANITIZE_ADDRESS__
+    const void *low;
+    size_t size;
+
+    __sanitizer_finish_switch_fiber(on ? on->fake : NULL, &low, &size);
+    if (!rt->host_stack.low) {
+        rt->host_stack.low = (char *)(uintptr_t)low;
+        rt->host_stack.top = rt->host_stack.low + size;
+    }
+#endif
+}
+
 /* The sanitizers keep books of their own on each stack. A dying stack's frames
  * are never returned to. */
 static void switch_stack(struct kin__runtime *rt, struct kin__stack *from, void **save,
@@ -283,26 +331,7 @@ static void switch_stack(struct kin__runtime *rt, struct kin__stack *from, void 
     __tsan_switch_to_fiber(to->fiber, 0);
 #endif
     kin__switch(save, load);
-#if defined __SANITIZE_ADDRESS__
-    __sanitizer_finish_switch_fiber(from->fake, NULL, NULL);
-#endif
-}
-
-/* The first thing on a new stack. The run began on the thread's own, whose bounds
- * nobody knows but the sanitizer. */
-static void arrived(struct kin__runtime *rt)
-{
-    (void)rt;
-#if defined __SANITIZE_ADDRESS__
-    const void *low;
-    size_t size;
-
-    __sanitizer_finish_switch_fiber(NULL, &low, &size);
-    if (!rt->host_stack.low) {
-        rt->host_stack.low = (char *)(uintptr_t)low;
-        rt->host_stack.top = rt->host_stack.low + size;
-    }
-#endif
+    arrived(rt, from);
 }
 
 static void loop(void);
@@ -351,6 +380,24 @@ void kin__yield(struct kin__runtime *rt)
     kin__park(rt, rt->current);
 }
 
+void kin__host_resumes(struct kin__runtime *rt)
+{
+    rt->host_stack = (struct kin__stack){ .guarded = true };    /* bounds are learnt anew */
+    rt->turn_began = kin__clock(rt);
+    rt->steps = rt->careful ? 1 : KIN__TURN_STEPS;
+}
+
+/* What has become ready outside comes before the step, so that one is enough for it. */
+void kin__step(struct kin__runtime *rt)
+{
+    kin__host_resumes(rt);
+    rt->backend->poll(rt, 0);
+    kin__timers_settle(rt, rt->turn_began);
+    kin__timers_expire(rt, rt->turn_began);
+    if (any_runnable(rt))
+        kin__yield(rt);
+}
+
 static void give_stack_back(struct kin__runtime *rt, struct kin__stack *stack)
 {
     struct kin__task *starved = kin__queue_pop(&rt->starved);
@@ -396,7 +443,7 @@ static void loop(void)
     struct kin__stack *stack = task->stack;
     const struct kin__stack_pool *stacks = kin__stack_pool_of(stack);
 
-    arrived(rt);
+    arrived(rt, NULL);
     for (;;) {
         task->stack = stack;
         rt->current = task;

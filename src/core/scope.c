@@ -161,6 +161,21 @@ void *kin_local_get(const void *key)
     return local ? local->value : NULL;
 }
 
+/* A binding that is in use around here already would make the chain a circle. */
+static void bind_local(struct kin__group *record, kin_local *local, const char *at)
+{
+    const kin_local *used = record->locals;
+
+    while (used && used != local)
+        used = used->outer;
+    if (used) {
+        kin__misuse(at, "a task-local bound again inside of its own scope");
+        return;
+    }
+    local->outer = record->locals;
+    record->locals = local;
+}
+
 /* ---------------------------------------------------------- open and close */
 
 /* What groups and plain scopes have in common; the record is not zeroed. */
@@ -193,10 +208,12 @@ void kin__scope_begin(struct kin__runtime *rt, struct kin__group *record, enum k
 
 static kin_scope scope_failed(const struct kin_scope_options *options)
 {
-    if (kin__rt)
+    if (kin__rt) {
         kin__rt->current->unopened++;           /* nothing in it may wait */
-    else
+        kin__rt->current->base.flags |= KIN__UNOPENED;
+    } else {
         kin__misuse(options->at, "a scope opened outside of a run");
+    }
     return (kin_scope){ NULL, UINT64_MAX };
 }
 
@@ -211,10 +228,8 @@ kin_scope kin_scope_open_with(const struct kin_scope_options *options)
     scope = &record->scope;
     kin__scope_begin(rt, record, KIN__SCOPE, options->at, options->name);
     record->grace = options->grace;
-    if (options->local) {
-        options->local->outer = record->locals;
-        record->locals = options->local;
-    }
+    if (options->local)
+        bind_local(record, options->local, options->at);
     if (options->shield > 0 && !(rt->current->base.flags & KIN__BORROWED)) {
         record->shield = options->shield;
         scope->flags = KIN__SHIELD;

@@ -58,15 +58,23 @@ static void report_restart(struct kin__task *task, int code, int64_t pause)
                kin_code_name(code), (long long)(pause / KIN_MS(1)));
 }
 
+/* A first run that fails before it was ready comes out of kin_start. */
+static bool is_wanted(const struct kin__task *task, int code)
+{
+    return !kin__group_of(task->base.parent)->start && !kin__scope_absorbs(&task->base, code);
+}
+
 /* The service has returned. Runs it again as long as it fails and is wanted; the last
- * code. */
+ * code. Each run may say that it is ready. */
 int kin__service_again(struct kin__runtime *rt, struct kin__task *task, int code)
 {
     int64_t pause = first_pause, began;
 
-    while (code < 0 && !kin__scope_absorbs(&task->base, code)) {
+    while (code < 0 && is_wanted(task, code)) {
         if (task->base.first)
             kin__leave_open(rt, task);
+        task->unopened = 0;
+        task->base.flags &= ~(uint32_t)KIN__READY;
         report_restart(task, code, pause);
         kin__error_drop(rt, task);
         if (kin_sleep(pause) < 0)

@@ -71,12 +71,23 @@ int kin__spawn_refusal(struct kin__runtime *rt, struct kin__group *group,
 
 /* ------------------------------------------------------------------- spawning */
 
+/* A task that is being started holds its place in the group that it goes to. */
+static bool belongs_to(const struct kin__scope *task, const struct kin__group *group)
+{
+    const struct kin__group *parent;
+
+    if (!task->parent)
+        return false;
+    parent = kin__container(task->parent, const struct kin__group, scope);
+    return parent == group || (parent->start && kin__start_home(parent->start) == group);
+}
+
 /* Is it a task of the group, or below one? What the group's body has open is not. */
 bool kin__task_inside(const struct kin__task *task, const struct kin__group *group)
 {
     const struct kin__scope *scope = &task->base;
 
-    while (scope && (scope->kind != KIN__TASK || scope->parent != &group->scope))
+    while (scope && (scope->kind != KIN__TASK || !belongs_to(scope, group)))
         scope = scope->parent;
     return scope != NULL;
 }

@@ -56,6 +56,11 @@ static int take_place(struct kin__runtime *rt, const struct kin_spawn_options *o
     return code;
 }
 
+const struct kin__group *kin__start_home(const struct kin__start *start)
+{
+    return start->home;
+}
+
 static void give_place_back(struct kin__runtime *rt, struct kin__start *start)
 {
     if (start->slot)
@@ -65,8 +70,12 @@ static void give_place_back(struct kin__runtime *rt, struct kin__start *start)
 
 /* -------------------------------------------------------------------- the start */
 
+/* It has ended without a word, and without a failure: perhaps because its starter is
+ * cancelled. */
 static int not_ready(const struct kin_spawn_options *options)
 {
+    if (kin_check() < 0)
+        return KIN_ECANCELED;
     return kin_fail_at(options->at, KIN_ENOTREADY, "%s: %s",
                        options->name ? options->name : "the task", kin_code_text(KIN_ENOTREADY));
 }
@@ -75,10 +84,11 @@ static int not_ready(const struct kin_spawn_options *options)
 static int start(struct kin__runtime *rt, const struct kin_spawn_options *options,
                  struct kin__start *start)
 {
-    struct kin_group_options inner = { .at = options->at, .name = "start" };
+    struct kin_group_options inner = { .at = options->at, .name = "start",
+                                       .keep_whole = start->home->keep_whole };
     struct kin__group *group = kin__group_new(rt, &inner);
     kin_group handle;
-    int code;
+    int refused, code;
 
     if (!group)
         return kin__spawn_refuse(rt, start->home, options, -ENOMEM);
@@ -86,8 +96,10 @@ static int start(struct kin__runtime *rt, const struct kin_spawn_options *option
     group->stacks = start->home->stacks;
     group->locals = start->home->locals;
     group->start = start;
-    code = kin__spawn(rt, group, options);
-    code = kin_group_close(&handle, code);
+    refused = kin__spawn(rt, group, options);
+    code = kin_group_close(&handle, 0);
+    if (refused < 0)
+        return kin__spawn_refuse(rt, start->home, options, refused);
     if (start->ready)
         return start->value;
     return code < 0 ? code : not_ready(options);
@@ -126,6 +138,8 @@ static void move_home(struct kin__runtime *rt, struct kin__task *task, struct ki
     kin__group_lost_one(rt, from);
     if (home->scope.flags & KIN__REACHED)
         kin__reach(rt, &task->base);
+    else
+        kin__tell_softly(&task->base);
 }
 
 int kin_ready(int value)
@@ -141,8 +155,10 @@ int kin_ready(int value)
     state = task == &rt->host ? NULL : kin__group_of(task->base.parent)->start;
     if (!state)
         return 0;
-    if (task->base.flags & KIN__REACHED)
+    if (task->base.flags & KIN__REACHED) {
+        kin__told(&task->base);
         return KIN_ECANCELED;
+    }
     state->ready = true;
     state->value = value;
     move_home(rt, task, state);

@@ -128,6 +128,7 @@ static void end_flags(struct kin__runtime *rt, struct kin__task *task)
         kin__os_free(task->arg);
     if (task->base.flags & KIN__SLOT)
         kin__group_give_slot(rt, kin__group_of(task->base.parent));
+    task->unopened = 0;                         /* it may have forgotten to close one */
     task->base.flags = 0;
     task->base.reason = NULL;
 }

@@ -193,12 +193,13 @@ int kin_sleep(int64_t duration)
 int kin_sleep_until(int64_t time)
 {
     struct sleeper sleeper = { .timer.kind = KIN__TIMER_SLEEP };
-    int rc = kin_wait_prepare(&sleeper.wait, &sleep_ops, NULL);
+    int rc;
 
-    if (rc < 0)
-        return rc;
     if (time <= kin_now())
         return kin_yield();
+    rc = kin_wait_prepare(&sleeper.wait, &sleep_ops, NULL);
+    if (rc < 0)
+        return rc;
     kin__timer_arm_at(kin__rt, &sleeper.timer, time);
     return kin_wait_park(&sleeper.wait);
 }

@@ -263,6 +263,14 @@ static void epoll_poll(struct kin__runtime *rt, int64_t timeout)
         dispatch(epoll, &epoll->events[i]);
 }
 
+/* An epoll descriptor can be polled like others. */
+static int epoll_descriptor(struct kin__runtime *rt)
+{
+    struct epoll *epoll = rt->backend_state;
+
+    return epoll->fd;
+}
+
 /* ----------------------------------------------------------------- watches */
 
 static int epoll_watch_set(struct kin_watch *watch)
@@ -298,4 +306,5 @@ const struct kin__io_backend kin__backend_epoll = {
     .abort = epoll_abort,
     .watch_set = epoll_watch_set,
     .watch_stop = epoll_watch_stop,
+    .descriptor = epoll_descriptor,
 };

@@ -25,8 +25,10 @@
 #include <liburing.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { SUBMISSIONS = 256, COMPLETIONS = 4096, PEEK = 64 };
 enum place { NOWHERE, UNSENT, SENT, TO_ABORT, ABORTING };
@@ -40,6 +42,7 @@ struct uring {
     struct kin_wait_list unsent, to_abort, aborting;
     struct kin__pool records;
     bool missed;                        /* a cancellation found nothing */
+    int bell;                           /* see uring_descriptor; -1: nobody asked */
 };
 
 struct record {
@@ -143,6 +146,7 @@ static int uring_open(struct kin__runtime *rt)
     rc = probe(&u->ring);
     if (rc < 0)
         goto no_use;
+    u->bell = -1;
     io_uring_register_ring_fd(&u->ring);    /* saves a look-up a call; may fail */
     rt->backend_state = u;
     return 0;
@@ -405,16 +409,53 @@ static void ask_again(struct uring *u)
         move(op_of(wait), &u->aborting, &u->to_abort, TO_ABORT);
 }
 
+static void quieten(struct uring *u)
+{
+    eventfd_t times;
+
+    eventfd_read(u->bell, &times);
+}
+
+/* The next poll may be long in coming, and comes only if the bell rings: what completions
+ * have made to be submitted goes now, and for what is left over the bell is rung. */
+static void settle_for_host(struct uring *u)
+{
+    if (io_uring_sq_ready(&u->ring))
+        submit(u);
+    if (u->unsent.first || u->to_abort.first || io_uring_sq_ready(&u->ring) ||
+        io_uring_cq_ready(&u->ring) || kernel_has_more(u))
+        eventfd_write(u->bell, 1);
+}
+
 static void uring_poll(struct kin__runtime *rt, int64_t timeout)
 {
     struct uring *u = rt->backend_state;
 
+    if (kin__unlikely(u->bell >= 0))
+        quieten(u);
     send_unsent(u);
     send_aborts(u);
     enter(u, u->unsent.first || u->to_abort.first ? 0 : timeout);
     reap(u);
     if (u->missed)
         ask_again(u);
+    if (kin__unlikely(u->bell >= 0))
+        settle_for_host(u);
+}
+
+/* A ring of deferred work never turns its own descriptor readable. An eventfd is rung
+ * when there is work, which the next poll then lets the kernel do. */
+static int uring_descriptor(struct kin__runtime *rt)
+{
+    struct uring *u = rt->backend_state;
+    int rc;
+
+    u->bell = kin__io_fails("eventfd", EMFILE) ? -1 : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (u->bell < 0)
+        return -errno;
+    rc = kin__io_fails("uring_eventfd", ENOMEM) ? -errno
+                                                 : io_uring_register_eventfd(&u->ring, u->bell);
+    return rc < 0 ? rc : u->bell;
 }
 
 /* Stopped watches may be under way still: they are called off, so that the files are
@@ -426,6 +467,8 @@ static void uring_close(struct kin__runtime *rt)
     send_aborts(u);
     submit(u);
     io_uring_queue_exit(&u->ring);
+    if (u->bell >= 0)
+        close(u->bell);
     kin__pool_close(&u->records);
     kin__io_end(&u->io);
     kin__os_free(u);
@@ -473,4 +516,5 @@ const struct kin__io_backend kin__backend_uring = {
     .abort = uring_abort,
     .watch_set = uring_watch_set,
     .watch_stop = uring_watch_stop,
+    .descriptor = uring_descriptor,
 };

@@ -80,6 +80,9 @@ struct kin__io_backend {
     /* The descriptor's watch (table) has been set, changed, taken away. */
     int (*watch_set)(struct kin_watch *watch);
     void (*watch_stop)(struct kin_watch *watch);
+    /* For a foreign loop: a descriptor that is readable while poll() would find something.
+     * It is the backend's; asked for once. Or -errno. */
+    int (*descriptor)(struct kin__runtime *rt);
 };
 extern const struct kin__io_backend kin__backend_epoll, kin__backend_uring;
 

@@ -64,3 +64,10 @@ int kin_semaphore_release(kin_semaphore *semaphore)
     semaphore->count++;
     return 0;
 }
+
+void kin_semaphore_let_go(kin_semaphore **semaphore)
+{
+    if (*semaphore && kin_semaphore_release(*semaphore) < 0)
+        kin__misuse(NULL, "a semaphore was released inside of its KIN_ACQUIRED");
+    *semaphore = NULL;
+}
