@@ -80,7 +80,7 @@ enum kin_class {
     X(KIN_ECLOSED,     REFUSED,  3, "closed")                                         \
     X(KIN_EDECIDED,    REFUSED,  4, "the group is already decided")                   \
     X(KIN_ENOQUORUM,   REFUSED,  5, "too few tasks succeeded")                        \
-    X(KIN_EBUSY,       REFUSED,  6, "another task is already doing that")             \
+    X(KIN_EBUSY,       REFUSED,  6, "in use by another task, or kept whole")          \
     X(KIN_ENOTREADY,   REFUSED,  7, "ended without having said that it is ready")     \
     X(KIN_EBROKEN,     REFUSED,  8, "the barrier is broken")                          \
     X(KIN_EINVAL,      MISUSE,   1, "invalid argument")                               \
@@ -151,6 +151,9 @@ typedef struct kin_match {
 KIN_API kin_match kin_match_code(int code);
 KIN_API kin_match kin_match_class(int class_number);
 KIN_API kin_match kin_match_if(bool (*test)(const kin_error *, void *), void *arg);
+struct kin_task;
+KIN_API kin_match kin_match_task(const struct kin_task *task);  /* what that task failed with */
+KIN_API kin_match kin_match_all(void);
 
 /* Leaves are the errors without children. Walk calls visit for each leaf that
  * matches, in order, until it returns non-zero, and returns that, or 0. */
@@ -165,6 +168,11 @@ KIN_API const kin_error *kin_error_find(const kin_error *tree, kin_match match);
 KIN_API int kin_error_split(const kin_error *tree, kin_match match,
                             kin_error **matched, kin_error **rest);
 KIN_API void kin_error_free(kin_error *tree);
+
+/* Puts a copy of the tree into the running task's error slot, in place of what is there,
+ * frees the caller's, and returns its code: for the rest of a split, that others shall see.
+ * Without memory only the code is left. */
+KIN_API int kin_error_raise(kin_error *tree);
 
 /* Writes the tree as an indented report, a line an error. */
 KIN_API void kin_error_print(const kin_error *tree, FILE *out);
@@ -195,9 +203,10 @@ struct kin_run_options {
     fn, arg, &(struct kin_run_options){ .at = KIN_HERE, __VA_ARGS__ }
 KIN_API int kin_run_with(int (*fn)(void *arg), void *arg, const struct kin_run_options *options);
 
-/* kin_run for a main function: prints the error tree on standard error, and
- * returns 0 on success, 124 when the code is KIN_ETIMEDOUT, else 1. */
-KIN_API int kin_main(int (*fn)(void *arg), void *arg);
+/* kin_run for a main function: prints the error tree on standard error, unless .on_error is
+ * given, and returns 0 on success, 124 when the code is KIN_ETIMEDOUT, else 1. */
+#define kin_main(...) kin_main_with(KIN_RUN_ARGS_(__VA_ARGS__, ))
+KIN_API int kin_main_with(int (*fn)(void *arg), void *arg, const struct kin_run_options *options);
 
 /* ------------------------------------------------- 5  Groups and tasks */
 
@@ -254,7 +263,8 @@ KIN_API const char *kin_reason_name(kin_reason_kind kind);  /* "deadline" … */
 
 /* The caller's record of one task, written by spawn and at the task's end. It
  * must live until the group closes, and holds nothing that needs freeing. */
-typedef struct kin_task {
+typedef struct kin_task kin_task;
+struct kin_task {
     kin_status status;
     int code;               /* what the function returned (KIN_ETIMEDOUT where its own limit
                              * ended it), or why spawn refused */
@@ -266,7 +276,7 @@ typedef struct kin_task {
     struct kin_task *next;
     uint64_t order;         /* it was the order-th task of its group to end; 0: has not ended */
     kin_reason reason;      /* by whom, where .cancelled */
-} kin_task;
+};
 
 /* Counts, readable from anywhere in the run until the group has closed. Services are not
  * among them. */
@@ -327,12 +337,12 @@ KIN_API void kin_group_leave(kin_group *group);
 /* A group that is left when its variable goes out of scope. Declare it after
  * everything that its tasks use. */
 #define kin_scoped_group __attribute__((cleanup(kin_group_leave), unused)) kin_group
-/* KIN_GROUP(rc, g, .limit = 5) { … kin_spawn(&g, …) … }: reaching the end closes
- * with 0 and stores the result in rc; break, return and goto leave it. */
+/* KIN_GROUP(rc, g, .limit = 5) { … kin_spawn(&g, …) … }: sets rc to 0, closes with rc at
+ * the end of the block, and stores the result in rc; break, return and goto leave it. */
 #define KIN_GROUP(...) KIN_GROUP_(__VA_ARGS__, )
 #define KIN_GROUP_(rc, g, ...)                                                    \
-    for (kin_scoped_group g = kin_group_open(__VA_ARGS__); !kin_group_ended(&g);  \
-         (rc) = kin_group_close(&g, 0))
+    for (kin_scoped_group g = ((rc) = 0, kin_group_open(__VA_ARGS__));            \
+         !kin_group_ended(&g); (rc) = kin_group_close(&g, (rc)))
 #endif
 
 KIN_API int kin_group_count(const kin_group *group, struct kin_group_counts *counts);
@@ -418,8 +428,8 @@ KIN_API void kin_scope_leave(kin_scope *scope);
 #define kin_scoped_scope __attribute__((cleanup(kin_scope_leave), unused)) kin_scope
 #define KIN_SCOPE(...) KIN_SCOPE_(__VA_ARGS__, )
 #define KIN_SCOPE_(rc, s, ...)                                                    \
-    for (kin_scoped_scope s = kin_scope_open(__VA_ARGS__); !kin_scope_ended(&s);  \
-         (rc) = kin_scope_close(&s, 0))
+    for (kin_scoped_scope s = ((rc) = 0, kin_scope_open(__VA_ARGS__));            \
+         !kin_scope_ended(&s); (rc) = kin_scope_close(&s, (rc)))
 #endif
 KIN_API bool kin_scope_ended(const kin_scope *scope);
 

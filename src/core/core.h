@@ -513,6 +513,9 @@ static inline kin_error *kin__mutable(const kin_error *error)
 }
 void kin__error_free_trees(kin_error *error,
                            void (*release)(void *context, kin_error *error), void *context);
+void kin__error_release(void *context, kin_error *error);   /* to the runtime's pool */
+kin_error *kin__error_copy(const kin_error *tree, struct kin__runtime *rt);
+void kin__error_unwrap(struct kin__runtime *rt);
 kin_error *kin__error_slot(struct kin__runtime *rt, const struct kin__task *task);
 kin_error *kin__error_take(struct kin__runtime *rt, struct kin__task *task, int code);
 kin_error *kin__error_bare(struct kin__runtime *rt, const struct kin__task *task, int code,

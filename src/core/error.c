@@ -72,7 +72,7 @@ static void adopt(kin_error *error, kin_error *cause)
 
 /* -------------------------------------------------------------------- the slot */
 
-static void release_to_pool(void *context, kin_error *error)
+void kin__error_release(void *context, kin_error *error)
 {
     struct kin__runtime *rt = context;
 
@@ -93,7 +93,7 @@ static kin_error *take_cause(struct kin__runtime *rt, struct kin__task *task)
 
 void kin__error_drop(struct kin__runtime *rt, struct kin__task *task)
 {
-    kin__error_free_trees(take_cause(rt, task), release_to_pool, rt);
+    kin__error_free_trees(take_cause(rt, task), kin__error_release, rt);
 }
 
 int kin_fail_at(const char *at, int code, const char *format, ...)
@@ -115,6 +115,22 @@ int kin_fail_at(const char *at, int code, const char *format, ...)
     kin__error_name(slot->message, sizeof slot->message, message);
     rt->current->error = slot;
     rt->current->base.flags |= KIN__EXPLAINED;
+    return code;
+}
+
+int kin_error_raise(kin_error *tree)
+{
+    struct kin__runtime *rt = kin__rt;
+    int code = tree ? tree->code : 0;
+
+    if (rt && tree) {
+        kin_error *copy = kin__error_copy(tree, rt);
+
+        kin__error_drop(rt, rt->current);
+        rt->current->error = copy;
+        rt->current->base.flags |= KIN__EXPLAINED;
+    }
+    kin_error_free(tree);
     return code;
 }
 
@@ -145,7 +161,7 @@ static kin_error *take_slot(struct kin__runtime *rt, struct kin__task *task)
         return error;
     copy = kin__pool_get(&rt->errors);
     if (!copy) {
-        kin__error_free_trees(kin__mutable(error->cause), release_to_pool, rt);
+        kin__error_free_trees(kin__mutable(error->cause), kin__error_release, rt);
         return NULL;
     }
     *copy = *error;
@@ -166,7 +182,7 @@ kin_error *kin__error_take(struct kin__runtime *rt, struct kin__task *task, int 
     if (error)
         adopt(error, slot);
     else
-        kin__error_free_trees(slot, release_to_pool, rt);
+        kin__error_free_trees(slot, kin__error_release, rt);
     return error;
 }
 
@@ -182,7 +198,7 @@ void kin__errors_add(struct kin__runtime *rt, struct kin__errors *errors, kin_er
     if (errors->stored == KIN__ERRORS_KEPT) {
         errors->dropped++;
         errors->before_last->next = NULL;
-        kin__error_free_trees(errors->last, release_to_pool, rt);
+        kin__error_free_trees(errors->last, kin__error_release, rt);
         errors->last = errors->before_last;
         errors->stored--;
     }
@@ -199,10 +215,13 @@ void kin__errors_add(struct kin__runtime *rt, struct kin__errors *errors, kin_er
 static void say_outcome(kin_error *error, const struct kin__group *group, int code)
 {
     unsigned long long cancelled = group->counts.cancelled, all = group->accepted;
+    unsigned long long failed = group->counts.failed + group->counts.timed_out;
 
     if (code == KIN_ETIMEDOUT && !group->failure)
         snprintf(error->message, sizeof error->message,
                  "the group's deadline passed: %llu of %llu tasks were cancelled", cancelled, all);
+    else if (group->failure && code == group->failure && failed > 0 && all > 1)
+        snprintf(error->message, sizeof error->message, "%llu of %llu tasks failed", failed, all);
     else if (!code)
         snprintf(error->message, sizeof error->message, "failures on the way to a success");
 }
@@ -211,7 +230,7 @@ static void say_outcome(kin_error *error, const struct kin__group *group, int co
 static kin_error *alone(struct kin__runtime *rt, kin_error *error)
 {
     if (error) {
-        kin__error_free_trees(kin__mutable(error->next), release_to_pool, rt);
+        kin__error_free_trees(kin__mutable(error->next), kin__error_release, rt);
         error->next = NULL;
     }
     return error;
@@ -243,6 +262,19 @@ void kin__errors_to_slot(struct kin__runtime *rt, struct kin__group *group, int 
         child->parent = root;
     root->dropped = errors->dropped;
     task->error = root;
+}
+
+/* A group of one task that nobody knows of is not worth a level of the tree. */
+void kin__error_unwrap(struct kin__runtime *rt)
+{
+    struct kin__task *task = rt->current;
+    kin_error *root = task->error, *child = root ? kin__mutable(root->child) : NULL;
+
+    if (!child || child->next)
+        return;
+    child->parent = NULL;
+    task->error = child;
+    kin__pool_put(&rt->errors, root);
 }
 
 /* ------------------------------------------------------------------ reporting */

@@ -56,6 +56,21 @@ kin_match kin_match_if(bool (*test)(const kin_error *, void *), void *arg)
     return (kin_match){ .from = INT32_MIN, .to = INT32_MAX, .test = test, .arg = arg };
 }
 
+static bool is_of_task(const kin_error *error, void *task)
+{
+    return error->task == ((const kin_task *)task)->id;
+}
+
+kin_match kin_match_task(const kin_task *task)
+{
+    return kin_match_if(is_of_task, (void *)(uintptr_t)task);
+}
+
+kin_match kin_match_all(void)
+{
+    return kin_match_if(NULL, NULL);
+}
+
 static bool matches(const kin_error *error, const kin_match *match)
 {
     return error->code >= match->from && error->code <= match->to &&
@@ -130,9 +145,10 @@ void kin_error_free(kin_error *tree)
     kin__error_free_trees(tree, release_to_heap, NULL);
 }
 
-static kin_error *copy_one(const kin_error *error, kin_error *parent)
+/* For the caller, or into the runtime's pool where one is given. */
+static kin_error *copy_one(const kin_error *error, kin_error *parent, struct kin__runtime *rt)
 {
-    kin_error *copy = kin__os_alloc(sizeof *copy);
+    kin_error *copy = rt ? kin__pool_get(&rt->errors) : kin__os_alloc(sizeof *copy);
 
     if (copy) {
         *copy = *error;
@@ -143,7 +159,8 @@ static kin_error *copy_one(const kin_error *error, kin_error *parent)
 }
 
 /* Copies what comes next below or beside *from, or climbs. False: no memory. */
-static bool copy_step(const kin_error **from, kin_error **to, const kin_error *tree)
+static bool copy_step(const kin_error **from, kin_error **to, const kin_error *tree,
+                      struct kin__runtime *rt)
 {
     const kin_error *next = NULL, **link = NULL;
     kin_error *parent = *to;
@@ -164,26 +181,45 @@ static bool copy_step(const kin_error **from, kin_error **to, const kin_error *t
         return true;
     }
     *from = next;
-    *link = *to = copy_one(next, parent);
+    *link = *to = copy_one(next, parent, rt);
     return *to != NULL;
 }
 
-static kin_error *copy_tree(const kin_error *tree)
+/* NULL where there is no memory. */
+kin_error *kin__error_copy(const kin_error *tree, struct kin__runtime *rt)
 {
-    kin_error *copy = copy_one(tree, NULL), *to = copy;
+    kin_error *copy = copy_one(tree, NULL, rt), *to = copy;
 
     for (const kin_error *from = tree; copy && from;) {
-        if (!copy_step(&from, &to, tree)) {
-            kin_error_free(copy);
-            return NULL;
-        }
+        if (copy_step(&from, &to, tree, rt))
+            continue;
+        kin__error_free_trees(copy, rt ? kin__error_release : release_to_heap, rt);
+        return NULL;
     }
     return copy;
+}
+
+static bool has_child_with(const kin_error *group, int code)
+{
+    for (const kin_error *child = group->child; child; child = child->next)
+        if (child->code == code)
+            return true;
+    return false;
+}
+
+/* A group's code is that of its earliest failure: of another one now, perhaps. */
+static void recode(kin_error *group, int gone)
+{
+    for (; group && group->code == gone && !has_child_with(group, gone);
+         group = kin__mutable(group->parent))
+        group->code = group->child->code;
 }
 
 /* Takes a leaf off the tree, and the groups that it leaves empty. True: nothing is left. */
 static bool cut(kin_error *leaf)
 {
+    int code = leaf->code;
+
     for (;;) {
         kin_error *parent = kin__mutable(leaf->parent);
         const kin_error **at = parent ? &parent->child : NULL;
@@ -194,8 +230,12 @@ static bool cut(kin_error *leaf)
             *at = leaf->next;
         leaf->next = NULL;
         kin_error_free(leaf);
-        if (!parent || parent->child)
-            return !parent;
+        if (!parent)
+            return true;
+        if (parent->child) {
+            recode(parent, code);
+            return false;
+        }
         leaf = parent;
     }
 }
@@ -219,8 +259,8 @@ int kin_error_split(const kin_error *tree, kin_match match, kin_error **matched,
     *matched = *rest = NULL;
     if (!tree)
         return 0;
-    *matched = copy_tree(tree);
-    *rest = copy_tree(tree);
+    *matched = kin__error_copy(tree, NULL);
+    *rest = kin__error_copy(tree, NULL);
     if (!*matched || !*rest) {
         kin_error_free(*matched);
         kin_error_free(*rest);

@@ -217,20 +217,19 @@ static int run_main(struct kin__runtime *rt, int (*fn)(void *arg), void *arg)
     rt->main_frame = __builtin_frame_address(0);
     rt->turn_began = kin__clock(rt);
     code = fn(arg);
-    if (host->scope != &host->base) {
-        kin__misuse(host->scope->at, "main ended with a %s open",
-                    host->scope->kind == KIN__GROUP ? "group" : "scope");
-        kin__leave_inner(rt, &host->base);
-    }
+    if (host->scope != &host->base)
+        kin__leave_open(rt, host);
     if (code < 0)
         kin__run_failed(rt, code, kin__error_take(rt, host, code));
     return code;
 }
 
-int kin_run_with(int (*fn)(void *arg), void *arg, const struct kin_run_options *options)
+/* *begun: the run was set up. */
+static int run(int (*fn)(void *arg), void *arg, const struct kin_run_options *options, bool *begun)
 {
     int code;
 
+    *begun = false;
     if (kin__rt)
         return KIN_EBUSY;
     if (!fn)
@@ -238,9 +237,17 @@ int kin_run_with(int (*fn)(void *arg), void *arg, const struct kin_run_options *
     code = kin__run_begin(options);
     if (code < 0)
         return code;
+    *begun = true;
     code = run_main(kin__rt, fn, arg);
     kin__run_end(kin__rt);
     return code;
+}
+
+int kin_run_with(int (*fn)(void *arg), void *arg, const struct kin_run_options *options)
+{
+    bool begun;
+
+    return run(fn, arg, options, &begun);
 }
 
 static void print_errors(const kin_error *tree, void *arg)
@@ -249,10 +256,17 @@ static void print_errors(const kin_error *tree, void *arg)
     kin_error_print(tree, stderr);
 }
 
-int kin_main(int (*fn)(void *arg), void *arg)
+int kin_main_with(int (*fn)(void *arg), void *arg, const struct kin_run_options *options)
 {
-    int code = kin_run(fn, arg, .on_error = print_errors);
+    struct kin_run_options printing = *options;
+    bool begun;
+    int code;
 
+    if (!printing.on_error)
+        printing.on_error = print_errors;
+    code = run(fn, arg, &printing, &begun);
+    if (!begun)
+        fprintf(stderr, "kin: not run: %s (%s)\n", kin_code_text(code), kin_code_name(code));
     if (code >= 0)
         return 0;
     return code == KIN_ETIMEDOUT ? 124 : 1;

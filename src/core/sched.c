@@ -117,17 +117,29 @@ static inline struct kin__task *pop_ahead(struct kin__runtime *rt)
     return next;
 }
 
-/* The next woken task. The record after it, and the stack of that, are fetched
- * ahead: what has been parked for long is not in the cache. */
+enum { FETCH_PLACES = 2, FETCH_FRAMES = 6 };    /* places ahead; cache lines of the stack */
+
+/* What has been parked for long is neither in the cache nor in the TLB. So the frames
+ * through which a woken task returns are fetched some places before its turn, and its
+ * record one place earlier. (A macro: gcc takes a function that only prefetches for pure,
+ * and drops the call.) */
+#define fetch_lines(from, lines)                                \
+    do {                                                        \
+        for (size_t line = 0; line < (lines); line++)           \
+            __builtin_prefetch((const char *)(from) + line * 64, 1); \
+    } while (0)
+
 static struct kin__task *pop_woken(struct kin__runtime *rt)
 {
-    struct kin__task *next = kin__queue_pop(&rt->ready);
+    struct kin__task *next = kin__queue_pop(&rt->ready), *soon = rt->ready.head;
 
     rt->streak = 0;
-    if (rt->ready.head) {
-        __builtin_prefetch(rt->ready.head->next);
-        __builtin_prefetch(rt->ready.head->sp);
-    }
+    for (int i = 0; i < FETCH_PLACES && soon; i++)
+        soon = soon->next;
+    if (soon && soon->sp)
+        fetch_lines(soon->sp, FETCH_FRAMES);
+    if (soon && soon->next)
+        fetch_lines(soon->next, sizeof *soon / 64);
     return next;
 }
 

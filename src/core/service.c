@@ -58,10 +58,11 @@ static void report_restart(struct kin__task *task, int code, int64_t pause)
                kin_code_name(code), (long long)(pause / KIN_MS(1)));
 }
 
-/* A first run that fails before it was ready comes out of kin_start. */
-static bool is_wanted(const struct kin__task *task, int code)
+/* A first run that fails before it was ready comes out of kin_start; who is cancelled, at
+ * the end or by his own limit, has ended, and a failure then is one. */
+static bool is_wanted(const struct kin__task *task)
 {
-    return !kin__group_of(task->base.parent)->start && !kin__scope_absorbs(&task->base, code);
+    return !kin__group_of(task->base.parent)->start && !kin__cancel_visible(&task->base);
 }
 
 /* The service has returned. Runs it again as long as it fails and is wanted; the last
@@ -70,7 +71,7 @@ int kin__service_again(struct kin__runtime *rt, struct kin__task *task, int code
 {
     int64_t pause = first_pause, began;
 
-    while (code < 0 && is_wanted(task, code)) {
+    while (code < 0 && is_wanted(task)) {
         if (task->base.first)
             kin__leave_open(rt, task);
         task->unopened = 0;

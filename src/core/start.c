@@ -102,7 +102,10 @@ static int start(struct kin__runtime *rt, const struct kin_spawn_options *option
         return kin__spawn_refuse(rt, start->home, options, refused);
     if (start->ready)
         return start->value;
-    return code < 0 ? code : not_ready(options);
+    if (code >= 0)
+        return not_ready(options);
+    kin__error_unwrap(rt);
+    return code;
 }
 
 int kin_start_with(const struct kin_spawn_options *options)

@@ -135,11 +135,10 @@ static void end_flags(struct kin__runtime *rt, struct kin__task *task)
 
 void kin__leave_open(struct kin__runtime *rt, struct kin__task *task)
 {
-    char label[128];
+    const struct kin__scope *open = task->scope;
 
-    kin__task_label(task, label, sizeof label);
-    kin__misuse(task->scope->at, "%s ended with a %s open", label,
-                task->scope->kind == KIN__GROUP ? "group" : "scope");
+    kin__misuse(open->at, "ended with a %s open%s%s", open->kind == KIN__GROUP ? "group" : "scope",
+                open->name ? ": " : "", open->name ? open->name : "");
     kin__leave_inner(rt, &task->base);
 }
 

@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SUBMISSIONS = 256, COMPLETIONS = 4096, PEEK = 64 };
+enum { SUBMISSIONS = 256, COMPLETIONS = 4096, PEEK = 64, ABORTS = 256 };
 enum place { NOWHERE, UNSENT, SENT, TO_ABORT, ABORTING };
 
 #define CANCEL_DATA ((uint64_t)1)       /* no operation's address */
@@ -246,15 +246,20 @@ static void move(struct kin__op *op, struct kin_wait_list *from, struct kin_wait
     op->place = (uint8_t)place;
 }
 
+/* The last first: the kernel finds an operation in chains that begin with the newest. Not
+ * all at once: their completions would not fit into the ring, which costs dearly. A
+ * request that succeeds says nothing: the operation's completion does. */
 static void send_aborts(struct uring *u)
 {
+    unsigned flags = u->ring.features & IORING_FEAT_CQE_SKIP ? IOSQE_CQE_SKIP_SUCCESS : 0;
     struct kin_wait *wait;
     struct io_uring_sqe *sqe;
 
-    while ((wait = u->to_abort.first) && (sqe = room(u))) {
+    for (int n = 0; n < ABORTS && (wait = u->to_abort.last) && (sqe = room(u)); n++) {
         bool miss = kin__io_fails("uring_cancel", ENOENT);
 
         io_uring_prep_cancel64(sqe, miss ? CANCEL_DATA : (uintptr_t)op_of(wait), 0);
+        io_uring_sqe_set_flags(sqe, flags);
         io_uring_sqe_set_data64(sqe, CANCEL_DATA);
         move(op_of(wait), &u->to_abort, &u->aborting, ABORTING);
     }
