@@ -1,5 +1,6 @@
 /* Codes, the error slot, the tree (docs/semantics.md E1 to E3). */
 #include "kin_test.h"
+#include "core/core.h"
 
 #include <stdio.h>
 
@@ -492,4 +493,81 @@ KIN_TEST(E3_an_explanation_after_a_close_keeps_the_tree_as_its_cause)
     CHECK_CODE(error->cause->code, -EIO);
     CHECK_STR(error->cause->child->name, "read");
     CHECK_HAS(test_error_text(error), "caused by disks");
+}
+
+/* ------------------------------------------------- giving a part of a tree on */
+
+static int fail_named(void *arg)
+{
+    return kin_fail(*(int *)arg, "with %s", kin_code_name(*(int *)arg));
+}
+
+static void fail_with_these(int *codes, int count, kin_task *task)
+{
+    kin_group g = kin_group_open(.name = "these", .policy = KIN_KEEP_GOING);
+
+    for (int i = 0; i < count; i++)
+        kin_spawn(&g, fail_named, &codes[i], .task = &task[i], .name = "failing", .index = i + 1);
+    CHECK_CODE(kin_group_close(&g, 0), codes[0]);
+}
+
+/* Deals with what it can, and hands on the rest: except* in Python. */
+static int deal_with_eio(void *arg)
+{
+    int codes[] = { -EIO, -EPERM, -EIO, -ENOENT };
+    kin_task task[4];
+    kin_error *matched, *rest;
+
+    (void)arg;
+    fail_with_these(codes, 4, task);
+    CHECK_CODE(kin_error_split(kin_error_last(), kin_match_code(-EIO), &matched, &rest), 0);
+    CHECK_CODE(matched->code, -EIO);
+    CHECK_CODE(rest->code, -EPERM);         /* of the earliest that is left */
+    kin_error_free(matched);
+    return kin_error_raise(rest);
+}
+
+KIN_TEST(E3_the_rest_of_a_split_is_handed_on)
+{
+    kin_group g = kin_group_open();
+
+    kin_spawn(&g, deal_with_eio, NULL, .name = "dealer");
+    CHECK_CODE(kin_group_close(&g, 0), -EPERM);
+    CHECK_INT(kin_error_count(kin_error_last(), kin_match_all()), 2);
+    CHECK_INT(kin_error_count(kin_error_last(), kin_match_code(-EIO)), 0);
+    CHECK_STR(kin_error_find(kin_error_last(), kin_match_code(-ENOENT))->message, "with ENOENT");
+    CHECK_CODE(kin_error_raise(NULL), 0);
+    CHECK_INT(kin_error_count(kin_error_last(), kin_match_all()), 2);
+}
+
+KIN_TEST(E3_the_error_of_one_task_is_found_by_its_record)
+{
+    int codes[] = { -EIO, -EPERM };
+    kin_task task[2];
+
+    fail_with_these(codes, 2, task);
+    CHECK_STR(kin_error_find(kin_error_last(), kin_match_task(&task[1]))->message, "with EPERM");
+    CHECK_STR(kin_error_last()->message, "2 of 2 tasks failed");
+}
+
+static bool fail_everything(const char *site)
+{
+    (void)site;
+    return true;
+}
+
+KIN_TEST(E3_without_memory_raise_hands_on_the_code)
+{
+    int codes[40];
+    kin_task task[40];
+    kin_error *matched, *rest;
+
+    for (int i = 0; i < 40; i++)
+        codes[i] = -EIO;
+    fail_with_these(codes, 40, task);
+    CHECK_CODE(kin_error_split(kin_error_last(), kin_match_all(), &matched, &rest), 0);
+    CHECK(rest == NULL);
+    kin__os_fault = fail_everything;
+    CHECK_CODE(kin_error_raise(matched), -EIO);
+    kin__os_fault = NULL;
 }

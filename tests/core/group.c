@@ -192,7 +192,7 @@ static void check_left(int (*leave)(struct leaving *), enum exit_by by)
         CHECK_INT(l.child.at - start, KIN_S(9));
         return;
     }
-    CHECK_CODE(l.rc, 99);
+    CHECK_CODE(l.rc, leave == leave_block ? 0 : 99);    /* a block begins by setting it */
     CHECK_CODE(l.child.woke, KIN_ECANCELED);
     CHECK_INT(l.child.why.kind, KIN_BY_LEAVING);
     CHECK_INT(l.child.at, start);

@@ -148,8 +148,27 @@ KIN_TEST(G2_a_scope_block_stores_its_result)
     KIN_SCOPE(rc, s, .timeout = KIN_S(1)) {
         break;
     }
-    CHECK_CODE(rc, 99);
+    CHECK_CODE(rc, 0);
     CHECK_INT(kin_deadline(), KIN_FOREVER);
+}
+
+/* What the block says in rc is what it closes with. */
+KIN_TEST(G2_a_block_closes_with_its_own_code)
+{
+    int rc = 99;
+
+    KIN_SCOPE(rc, s, .shield = KIN_S(1))
+        rc = kin_fail(-EIO, "no commit");
+    CHECK_CODE(rc, -EIO);
+    CHECK_STR(kin_error_last()->message, "no commit");
+    KIN_SCOPE(rc, s)
+        CHECK_CODE(rc, 0);
+    KIN_GROUP(rc, g)
+        rc = -EPERM;
+    CHECK_CODE(rc, -EPERM);
+    KIN_GROUP(rc, g)
+        rc = 7;
+    CHECK_CODE(rc, 7);
 }
 
 static int cancel_scope(void *arg)

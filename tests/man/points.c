@@ -120,6 +120,9 @@ POINT_OF(kin_error_find, kin_error_find(kin_error_last(), kin_match_code(-1)))
 POINT_OF(kin_match_code, kin_match_code(-1))
 POINT_OF(kin_match_class, kin_match_class(KIN_CLASS_SYSTEM))
 POINT_OF(kin_match_if, kin_match_if(NULL, NULL))
+POINT_OF(kin_match_task, kin_match_task(NULL))
+POINT_OF(kin_match_all, kin_match_all())
+POINT_OF(kin_error_raise, kin_error_raise(NULL))
 POINT_OF(kin_error_free, (kin_error_free(NULL), 0))
 
 POINT(kin_error_split)
@@ -145,6 +148,7 @@ POINT(kin_error_print)
 
 /* Within a run they say KIN_EBUSY, whatever else is the matter. */
 POINT_OF(kin_main, kin_main(nothing, NULL))
+POINT_OF(kin_main_with, kin_main_with(nothing, NULL, &(struct kin_run_options){ .at = KIN_HERE }))
 
 POINT(kin_run)
 {
