@@ -1,5 +1,8 @@
 /* One producer, three consumers, a queue between them, shut down cleanly.
- * Prints: 100 items, sum 5050. */
+ *
+ * Prints:
+ *     100 items, sum 5050
+ */
 #include <kin.h>
 
 struct pipeline {

@@ -1,5 +1,12 @@
 /* Four users; the third may take three seconds at most, then its default stands; the
- * others go on. Prints: user_1, user_2, timeout, user_4. */
+ * others go on.
+ *
+ * Prints:
+ *     ok: user_1
+ *     ok: user_2
+ *     timed_out: timeout
+ *     ok: user_4
+ */
 #include <kin.h>
 
 struct user {
@@ -39,5 +46,5 @@ static int fetch_all(void *arg)
 
 int main(void)
 {
-    return kin_run(fetch_all, NULL, .virtual_clock = true) < 0;     /* three seconds, at once */
+    return kin_main(fetch_all, NULL, .virtual_clock = true);     /* three seconds, at once */
 }
