@@ -10,6 +10,35 @@ from pathlib import Path
 BENCH = Path(__file__).resolve().parent.parent
 TREE = BENCH.parent
 
+CRATES = Path("/usr/share/cargo/registry")      # as Debian installs them
+
+# A package for the one file, and where cargo finds what that needs: here, and nowhere else.
+TOKIO_PACKAGE = """
+[package]
+name = "peer"
+version = "0.0.0"
+edition = "2021"
+
+[[bin]]
+name = "peer"
+path = "{source}"
+
+[dependencies]
+libc = "0.2"
+tokio = {{ version = "1", features = ["io-util", "net", "rt", "sync", "time"] }}
+
+[profile.release]
+codegen-units = 1
+lto = true
+"""
+TOKIO_CRATES = """
+[source.crates-io]
+replace-with = "debian"
+
+[source.debian]
+directory = "{crates}"
+"""
+
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
@@ -83,6 +112,24 @@ class Bench:
             return None
         env = dict(os.environ, GO111MODULE="off", GOCACHE=str(self.scratch / "go-cache"))
         subprocess.run(["go", "build", "-o", program, BENCH / "peers" / "peer.go"],
+                       check=True, env=env)
+        return str(program)
+
+    def tokio_peer(self):
+        """tokio's side, built like Go's, of what Debian's packages hold."""
+        package = self.scratch / "tokio"
+        program = package / "target" / "release" / "peer"
+        if program.exists():
+            return str(program)
+        cargo = Path("/usr/bin/cargo")          # of the same version as the crates
+        if not cargo.exists() or not list(CRATES.glob("tokio-1.*")):
+            return None
+        (package / ".cargo").mkdir(parents=True)
+        (package / ".cargo" / "config.toml").write_text(TOKIO_CRATES.format(crates=CRATES))
+        (package / "Cargo.toml").write_text(
+            TOKIO_PACKAGE.format(source=BENCH / "peers" / "peer.rs"))
+        env = dict(os.environ, CARGO_HOME=str(package / "home"), RUSTC="/usr/bin/rustc")
+        subprocess.run([cargo, "build", "--quiet", "--offline", "--release"], cwd=package,
                        check=True, env=env)
         return str(program)
 

@@ -1,12 +1,16 @@
-// The same work as yield.c, spawn.c, tree.c and sleepers.c in Go: goroutines and a WaitGroup, which
-// is the least that Go offers for starting tasks and waiting for them.
+// The same work as yield.c, spawn.c, tree.c, sleepers.c and cancel.c in Go: goroutines and a
+// WaitGroup, which is the least that Go offers for starting tasks and waiting for them, and a
+// context for cancelling them.
 //
-//	GOMAXPROCS=1 peer yield|spawn|tree|sleepers SIZE
+//	GOMAXPROCS=1 peer yield|spawn|tree|sleepers|cancel|receive SIZE
 package main
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"strconv"
@@ -140,8 +144,100 @@ func sleepers(tasks int) {
 	fmt.Printf("sleepers_kib %.4f\n", kib/float64(tasks))
 }
 
+// cancelAll starts the tasks, lets cancel loose when all of them wait, and requires that each says
+// that it was cancelled. They count their arrival right before they wait, hence the pause.
+func cancelAll(tasks int, task func(i int) bool, cancel func()) {
+	var wait sync.WaitGroup
+	arrived, cancelled := int64(0), int64(0)
+	wait.Add(tasks)
+	for i := 0; i < tasks; i++ {
+		i := i
+		go func() {
+			defer wait.Done()
+			atomic.AddInt64(&arrived, 1)
+			if task(i) {
+				atomic.AddInt64(&cancelled, 1)
+			}
+		}()
+	}
+	for atomic.LoadInt64(&arrived) < int64(tasks) {
+		runtime.Gosched()
+	}
+	runtime.GC()
+	time.Sleep(50 * time.Millisecond)
+	began := processorTime()
+	cancel()
+	returned := processorTime()
+	wait.Wait()
+	printNs("joined", began, tasks)
+	fmt.Printf("call %.4f\n", float64(returned-began)/float64(tasks))
+	require(cancelled == int64(tasks), "cancelled")
+}
+
+func cancelBlocked(tasks int) {
+	ctx, cancel := context.WithCancel(context.Background())
+	event := make(chan struct{})
+	task := func(i int) bool {
+		if i%2 == 0 {
+			select {
+			case <-ctx.Done():
+				return true
+			case <-event:
+				return false
+			}
+		}
+		hour := time.NewTimer(time.Hour)
+		defer hour.Stop()
+		select {
+		case <-ctx.Done():
+			return true
+		case <-hour.C:
+			return false
+		}
+	}
+	cancelAll(tasks, task, cancel)
+}
+
+var listeners []net.Listener
+
+// connections that nobody has accepted: as in cancel.c they wait in their listeners.
+func connections(count int) []net.Conn {
+	const queue = 1000
+	conns := make([]net.Conn, count)
+	for i := range conns {
+		if i%queue == 0 {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			require(err == nil, "listener")
+			listeners = append(listeners, listener)
+		}
+		conn, err := net.Dial("tcp", listeners[i/queue].Addr().String())
+		require(err == nil, "connection")
+		conns[i] = conn
+	}
+	return conns
+}
+
+// cancelReceive: a context does not reach into a read; a deadline in the past does.
+func cancelReceive(tasks int) {
+	ctx, cancel := context.WithCancel(context.Background())
+	conns := connections(tasks)
+	task := func(i int) bool {
+		var b [1]byte
+		_, err := conns[i].Read(b[:])
+		return errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil
+	}
+	cancelAll(tasks, task, func() {
+		cancel()
+		past := time.Unix(1, 0)
+		for _, conn := range conns {
+			conn.SetReadDeadline(past)
+		}
+	})
+}
+
 func main() {
 	size, err := strconv.Atoi(os.Args[2])
 	require(err == nil && size > 0, "size")
-	map[string]func(int){"yield": yield, "spawn": spawn, "tree": tree, "sleepers": sleepers}[os.Args[1]](size)
+	map[string]func(int){"yield": yield, "spawn": spawn, "tree": tree, "sleepers": sleepers,
+		"cancel": cancelBlocked, "receive": cancelReceive}[os.Args[1]](size)
 }
