@@ -269,7 +269,8 @@ struct kin_task {
     int code;               /* what the function returned (KIN_ETIMEDOUT where its own limit
                              * ended it), or why spawn refused */
     bool timed_out;         /* its own limit fired and it was told, whatever it returned */
-    bool cancelled;         /* it was cancelled (whoever by), whatever it returned */
+    bool cancelled;         /* it was cancelled, whoever by and whatever it returned; softly
+                             * only if it ended because of that */
     void *state;            /* kin's, and so are these: */
     uint64_t id;
     void *waiters;

@@ -293,13 +293,9 @@ static int verdict(struct kin__group *group, int rc)
 
 int kin__group_finish(struct kin__runtime *rt, struct kin__group *group, int rc)
 {
-    struct kin__task *task = rt->current;
-
     rc = verdict(group, rc);
     kin__errors_to_slot(rt, group, rc);
     kin__scope_end(rt, &group->scope);
-    if (rc == KIN_ECANCELED)
-        kin__told(task->scope);
     return rc;
 }
 
@@ -315,6 +311,8 @@ static int group_close(struct kin__runtime *rt, struct kin__group *group, int rc
     give_up_quorum(rt, group, kin__group_live(group), rt->current);
     kin__group_join(rt, group);
     rc = kin__group_finish(rt, group, rc);
+    if (rc == KIN_ECANCELED)
+        kin__told(rt->current->scope);
     return order < 0 && rc >= 0 ? order : rc;
 }
 

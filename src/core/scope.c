@@ -339,10 +339,18 @@ int kin_scope_close(kin_scope *handle, int rc)
     return kin__rt ? KIN_ESTALE : KIN_ENORUN;
 }
 
-void kin_scope_leave(kin_scope *scope)
+/* Nobody is told anything by that. */
+void kin_scope_leave(kin_scope *handle)
 {
-    if (!kin_scope_ended(scope))
-        kin_scope_close(scope, 0);
+    struct kin__group *record = kin__scope_find(handle);
+    int order = KIN_ESTALE;
+
+    if (record)
+        order = kin__scope_may_close(kin__rt, &record->scope, "scope");
+    else if (!kin_scope_ended(handle))
+        kin_scope_close(handle, 0);             /* there was no memory for it */
+    if (order == 0 || order == KIN_EORDER)
+        kin__scope_end(kin__rt, &record->scope);
 }
 
 bool kin_scope_ended(const kin_scope *scope)

@@ -46,23 +46,25 @@ int kin__service_spawn(struct kin__runtime *rt, struct kin__group *group,
 
 /* ------------------------------------------------------------------- restarting */
 
-static void report_restart(struct kin__task *task, int code, int64_t pause)
+static void report_failure(struct kin__task *task, int code, int64_t pause)
 {
     const kin_error *said = kin_error_last();
-    char label[128];
+    char label[128], then[64] = "it is being ended";
 
     kin__task_label(task, label, sizeof label);
-    kin_report("service %s (%s) failed: %s (%s); it is started again in %lld ms", label,
-               task->base.at, said && said->code == code && said->message[0] ? said->message
-                                                                            : kin_code_text(code),
-               kin_code_name(code), (long long)(pause / KIN_MS(1)));
+    if (!kin__cancel_visible(&task->base))
+        snprintf(then, sizeof then, "it is started again in %lld ms",
+                 (long long)(pause / KIN_MS(1)));
+    kin_report("service %s (%s) failed: %s (%s); %s", label, task->base.at,
+               said && said->code == code && said->message[0] ? said->message
+                                                            : kin_code_text(code),
+               kin_code_name(code), then);
 }
 
-/* A first run that fails before it was ready comes out of kin_start; who is cancelled, at
- * the end or by his own limit, has ended, and a failure then is one. */
-static bool is_wanted(const struct kin__task *task)
+/* A first run that fails before it was ready comes out of kin_start. */
+static bool is_wanted(const struct kin__task *task, int code)
 {
-    return !kin__group_of(task->base.parent)->start && !kin__cancel_visible(&task->base);
+    return !kin__group_of(task->base.parent)->start && !kin__scope_absorbs(&task->base, code);
 }
 
 /* The service has returned. Runs it again as long as it fails and is wanted; the last
@@ -71,12 +73,12 @@ int kin__service_again(struct kin__runtime *rt, struct kin__task *task, int code
 {
     int64_t pause = first_pause, began;
 
-    while (code < 0 && is_wanted(task)) {
+    while (code < 0 && is_wanted(task, code)) {
         if (task->base.first)
             kin__leave_open(rt, task);
         task->unopened = 0;
         task->base.flags &= ~(uint32_t)KIN__READY;
-        report_restart(task, code, pause);
+        report_failure(task, code, pause);
         kin__error_drop(rt, task);
         if (kin_sleep(pause) < 0)
             return KIN_ECANCELED;

@@ -31,6 +31,8 @@ kin__cold int kin__spawn_refuse(struct kin__runtime *rt, struct kin__group *grou
 
     write_refusal(options->task, code);
     kin__told(&group->scope);
+    if (own)
+        kin__told(rt->current->scope);
     if (!own && !asked && code != KIN_ECANCELED && !(code == KIN_ETIMEDOUT && options->optional))
         kin__group_fail(rt, group, &unborn, code,
                         kin__error_bare(rt, &unborn, code, "could not be spawned"));
@@ -196,7 +198,8 @@ static int spawn_limited(struct kin__runtime *rt, struct kin__group *group,
     int room = take_room(rt, group, options, &slot), code;
 
     group = kin__group_find(rt, options->group);
-    if (!group) {
+    if (!group) {                               /* and perhaps the spawner is cancelled, too */
+        kin__told(rt->current->scope);
         write_refusal(options->task, KIN_ESTALE);
         return KIN_ESTALE;
     }

@@ -7,15 +7,18 @@
  * leaves an empty group behind, whose close then returns.
  *
  * The place in the group is taken beforehand (the count of the accepted, and a slot
- * under a limit), so the group cannot end meanwhile. Who is cancelled when he says
- * that he is ready stays where he is, to end there.
+ * under a limit), so the group cannot end meanwhile. Not so for what one of its own
+ * services starts: the group must be able to end, and then cancels the service, and
+ * with it the start. Who is cancelled when he says that he is ready stays where he is,
+ * to end there.
  */
 #include "core/core.h"
 
 #include <errno.h>
 
 struct kin__start {
-    struct kin__group *home;        /* where it goes; held open until then */
+    struct kin__group *home;        /* where it goes */
+    bool held;                      /* home is held open */
     bool slot;                      /* there is a limit, and this has its place */
     bool ready;
     int value;
@@ -61,11 +64,20 @@ const struct kin__group *kin__start_home(const struct kin__start *start)
     return start->home;
 }
 
+static void hold(struct kin__runtime *rt, struct kin__start *start)
+{
+    const struct kin__group *services = start->home->services;
+
+    start->held = !services || !kin__scope_within(&rt->current->base, &services->scope);
+    start->home->accepted += start->held;
+}
+
 static void give_place_back(struct kin__runtime *rt, struct kin__start *start)
 {
     if (start->slot)
         kin__group_give_slot(rt, start->home);
-    kin__group_lost_one(rt, start->home);
+    if (start->held)
+        kin__group_lost_one(rt, start->home);
 }
 
 /* -------------------------------------------------------------------- the start */
@@ -87,21 +99,22 @@ static int start(struct kin__runtime *rt, const struct kin_spawn_options *option
     struct kin_group_options inner = { .at = options->at, .name = "start",
                                        .keep_whole = start->home->keep_whole };
     struct kin__group *group = kin__group_new(rt, &inner);
-    kin_group handle;
     int refused, code;
 
     if (!group)
         return kin__spawn_refuse(rt, start->home, options, -ENOMEM);
-    handle = (kin_group){ group, group->scope.id };
     group->stacks = start->home->stacks;
     group->locals = start->home->locals;
     group->start = start;
     refused = kin__spawn(rt, group, options);
-    code = kin_group_close(&handle, 0);
+    kin__group_join(rt, group);
+    code = kin__group_finish(rt, group, 0);
     if (refused < 0)
         return kin__spawn_refuse(rt, start->home, options, refused);
     if (start->ready)
         return start->value;
+    if (code == KIN_ECANCELED)
+        kin__told(rt->current->scope);
     if (code >= 0)
         return not_ready(options);
     kin__error_unwrap(rt);
@@ -122,7 +135,7 @@ int kin_start_with(const struct kin_spawn_options *options)
         code = take_place(rt, options, &state);
     if (code < 0)
         return code;
-    state.home->accepted++;
+    hold(rt, &state);
     code = start(rt, options, &state);
     if (!state.ready)
         give_place_back(rt, &state);
@@ -137,6 +150,7 @@ static void move_home(struct kin__runtime *rt, struct kin__task *task, struct ki
 
     kin__scope_unlink(&task->base);
     kin__scope_link(&task->base, &home->scope);
+    home->accepted += !state->held;
     task->base.flags |= KIN__READY | kin__group_traits(home) | (state->slot ? KIN__SLOT : 0);
     kin__group_lost_one(rt, from);
     if (home->scope.flags & KIN__REACHED)

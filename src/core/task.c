@@ -189,7 +189,7 @@ static kin__cold bool begin_running(struct kin__runtime *rt, struct kin__task *t
         leave(rt, task);
         return false;
     }
-    if (task->base.flags & KIN__LIMITED)
+    if ((task->base.flags & KIN__LIMITED) && !(task->base.flags & KIN__HARD))
         kin__timer_arm(rt, &task->base.timer, task->timeout);
     return true;
 }

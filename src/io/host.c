@@ -94,7 +94,6 @@ static int spawn_main(struct kin_host *host, int (*fn)(void *arg), void *arg, co
     struct kin_group_options group = { .at = at, .name = "host", .policy = KIN_KEEP_GOING };
     struct kin_spawn_options task = { .at = at, .fn = fn, .arg = arg, .name = "main",
                                       .task = &host->main, .group = &host->group };
-
     int rc;
 
     host->run->host.base.name = "host";
