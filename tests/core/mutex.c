@@ -413,7 +413,7 @@ static int help(void *arg)
 
 KIN_TEST(S1_a_dump_knows_helpers_too)
 {
-    kin_mutex mutex = { 0 };
+    static kin_mutex mutex;         /* helpers outlive the test */
     struct user u[1];
     kin_task task[1];
     kin_group g = kin_group_open();

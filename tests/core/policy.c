@@ -1,5 +1,5 @@
-/* Policies: what a group makes of its tasks' outcomes (docs/semantics.md G3, G14),
- * as single stories and as one exhaustive table. */
+/* Policies: what a group makes of its tasks' outcomes (docs/semantics.md G3, G14), as
+ * single stories. All combinations are in tables_policy.c. */
 #include "kin_test.h"
 
 /* ------------------------------------------------------------------ stories */
@@ -142,91 +142,6 @@ KIN_TEST(G3_impossible_is_judged_only_when_the_body_has_closed)
     drop_reports();
 }
 
-/* -------------------------------------------------------------------- table */
-
-enum fate { ABSENT, SUCCEEDS, FAILS, CANCELLED_SINGLY, SKIPPED, FATES };
-
-struct child {
-    enum fate fate;
-    struct act act;
-    kin_task task;
-};
-
-static const char *fate_name[] = { "absent", "ok", "failed", "cancelled", "skipped" };
-
-static void start_child(kin_group *g, struct child *c, int number)
-{
-    c->act = (struct act){ .sleep = KIN_S(number) };
-    if (c->fate == ABSENT)
-        return;
-    if (c->fate == FAILS)
-        c->act.result = -number;
-    kin_spawn(g, act, &c->act, .task = &c->task, .skip_cancelled = c->fate == SKIPPED,
-              .copy = c->fate == SKIPPED ? sizeof c->act : 0);
-    if (c->fate == CANCELLED_SINGLY || c->fate == SKIPPED)
-        kin_cancel(&c->task, "singly");
-}
-
-/* The contract once more, as a model: children end in order, after the body. */
-static int model(kin_policy policy, const struct child *child, int n, int body)
-{
-    int first = body < 0 ? body : 0, successes = 0;
-
-    for (int i = 0; i < n; i++) {
-        if (policy == KIN_ALL && first < 0)
-            break;
-        if (policy == KIN_ANY && successes > 0)
-            break;
-        successes += child[i].fate == SUCCEEDS;
-        if (child[i].fate == FAILS && first == 0)
-            first = -(i + 1);
-    }
-    if (policy == KIN_ANY)
-        return successes > 0 ? 0 : first < 0 ? first : KIN_ENOQUORUM;
-    return first < 0 ? first : body;
-}
-
-static void check_row(kin_policy policy, enum fate a, enum fate b, enum fate c, int body)
-{
-    struct child child[3] = { { .fate = a }, { .fate = b }, { .fate = c } };
-    kin_group g = kin_group_open(.policy = policy);
-
-    for (int i = 0; i < 3; i++)
-        start_child(&g, &child[i], i + 1);
-    int got = kin_group_close(&g, body), wanted = model(policy, child, 3, body);
-    if (got != wanted)
-        FAIL("policy %d of %s, %s, %s with body %d: got %d (%s), wanted %d (%s)", policy,
-             fate_name[a], fate_name[b], fate_name[c], body, got, kin_code_name(got), wanted,
-             kin_code_name(wanted));
-    drop_reports();
-}
-
-static void check_table(kin_policy policy)
-{
-    for (int row = 0; row < FATES * FATES * FATES; row++) {
-        enum fate a = (enum fate)(row % FATES), b = (enum fate)(row / FATES % FATES),
-                  c = (enum fate)(row / FATES / FATES);
-
-        check_row(policy, a, b, c, 0);
-        check_row(policy, a, b, c, -100);
-    }
-}
-
-KIN_TEST(G3_table_of_all)
-{
-    check_table(KIN_ALL);
-}
-
-KIN_TEST(G3_table_of_keep_going)
-{
-    check_table(KIN_KEEP_GOING);
-}
-
-KIN_TEST(G3_table_of_any)
-{
-    check_table(KIN_ANY);
-}
-
 /* --------------------------------------------------------------------- G14 */
 
 KIN_TEST(G14_one_task_is_cancelled_and_its_siblings_go_on)
@@ -276,6 +191,23 @@ KIN_TEST(G14_a_cancelled_task_that_fails_otherwise_has_failed)
     CHECK_CODE(kin_group_close(&g, 0), -EIO);
     CHECK_INT(task.status, KIN_FAILED);
     CHECK(task.cancelled);
+}
+
+/* The first reason stands, also if the limit begins only afterwards. */
+KIN_TEST(G14_D3_a_task_cancelled_before_its_first_step_does_not_time_out)
+{
+    struct act child = { .sleep = KIN_S(2), .result = KIN_ECANCELED };
+    kin_task task;
+    kin_group g = kin_group_open();
+
+    kin_spawn(&g, act_stubborn, &child, .task = &task, .timeout = KIN_S(1));
+    CHECK_CODE(kin_cancel(&task, NULL), 0);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    CHECK_CODE(child.woke, 0);
+    CHECK_INT(task.status, KIN_CANCELLED);
+    CHECK_CODE(task.code, KIN_ECANCELED);
+    CHECK(!task.timed_out);
+    CHECK_INT(task.reason.kind, KIN_BY_HAND);
 }
 
 KIN_TEST(G14_a_group_that_keeps_whole_refuses)
