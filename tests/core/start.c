@@ -549,6 +549,24 @@ KIN_TEST(G10_a_start_that_is_cancelled_waiting_for_room_is_the_starter_s_affair)
     CHECK_CODE(first.woke, 0);
 }
 
+KIN_TEST(G10_a_start_that_waits_for_room_in_a_group_that_ends_is_refused)
+{
+    struct helper h = { .value = 1 };
+    struct act first = { .sleep = KIN_S(5) };
+    kin_group starters = kin_group_open(), g = kin_group_open(.limit = 1);
+    struct starter s = { .home = &g, .fn = helper, .arg = &h };
+
+    kin_spawn(&g, act, &first);
+    kin_spawn(&starters, start_it, &s);
+    settle();
+    kin_cancel(&g, NULL);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    CHECK_CODE(kin_group_close(&starters, 0), 0);
+    CHECK(s.rc == KIN_ECANCELED || s.rc == KIN_ESTALE);
+    CHECK_INT(s.task.status, KIN_REFUSED);
+    CHECK_INT(h.at, 0);
+}
+
 static int start_from_within(void *arg)
 {
     static struct helper h = { .value = 1 };

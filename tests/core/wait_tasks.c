@@ -471,6 +471,32 @@ KIN_TEST(T59_a_group_may_end_and_its_records_go_before_who_waited_for_them_runs)
     CHECK_TRACE("1");
 }
 
+KIN_TEST(W2_who_waits_for_tasks_shows_in_a_dump)
+{
+    static const int seconds[] = { 1, 2, 3 };
+    struct set s;
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    kin_group g = kin_group_open(), waiters = kin_group_open();
+    struct waiter w[2] = { { s.set, 3, KIN_ALL_COMPLETED, 1, 0 },
+                           { s.set, 3, KIN_FIRST_COMPLETED, 2, 0 } };
+
+    CHECK(out != NULL);
+    spawn_set(&g, &s, seconds, NULL, 3);
+    kin_spawn(&waiters, wait_for_set, &w[0]);
+    kin_spawn(&waiters, wait_for_set, &w[1]);
+    settle();
+    kin_dump(out);
+    fclose(out);
+    CHECK_HAS(text, "waits for: tasks, all of 3 pending");
+    CHECK_HAS(text, "waits for: tasks, one of 3 pending");
+    free(text);
+    CHECK_CODE(kin_group_close(&waiters, 0), 0);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    CHECK_TRACE("2 1");
+}
+
 KIN_TEST(W2_thousands_of_tasks)
 {
     struct act *a = calloc(THOUSANDS, sizeof *a);
