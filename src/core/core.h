@@ -167,7 +167,6 @@ struct kin__task {
     struct kin__stack *stack;
     kin_error *error;               /* the error slot */
     int32_t index;
-    bool abort_asked;
     struct kin__scope base;         /* base.parent is its group; base.timer its own limit */
     struct kin__scope *scope;       /* innermost open */
     struct kin_wait *wait;          /* what it is parked on */

@@ -81,22 +81,17 @@ void kin_wait_wake(struct kin_wait *wait, int result)
     if (kin__unlikely(task->wait->also != NULL))
         abort_others(task->wait, wait);
     task->wait = NULL;
-    task->abort_asked = false;
     task->result = result;
     kin__ready(kin__rt, task);
 }
 
-/* The scope around a parked task was cancelled. */
+/* The scope around a parked task was cancelled, which happens to a scope once. */
 void kin__wait_abort(struct kin__task *task)
 {
     struct kin_wait *wait = task->wait;
 
-    if (!wait || !wait->ops->abort || task->abort_asked)
-        return;
-    if (wait->ops->abort(wait))
+    if (wait && wait->ops->abort && wait->ops->abort(wait))
         kin_wait_wake(wait, KIN_ECANCELED);
-    else
-        task->abort_asked = true;
 }
 
 /* ------------------------------------------------------------------- lists */
