@@ -1,4 +1,5 @@
 /* Finished tasks and their errors leave nothing behind (docs/semantics.md G9). */
+#include "kin_ext.h"
 #include "kin_test.h"
 
 KIN_TEST(G9_finished_children_are_reaped_at_once)
@@ -88,4 +89,40 @@ KIN_TEST(taskgroup_23_finished_children_leave_the_live_set_while_the_group_runs)
     CHECK_INT(counts.ok, 1);
     CHECK_CODE(kin_group_close(&g, 0), 0);
     CHECK_CODE(kin_group_count(&g, &counts), KIN_ESTALE);
+}
+
+/* One long group: tasks that succeed, fail, wait, have a copy, a record, a limit. */
+static int churn(void *arg)
+{
+    int tasks = *(int *)arg, code = -EIO, none = 0;
+    kin_task record[4];
+    kin_group g = kin_group_open(.policy = KIN_KEEP_GOING, .collect = true);
+    kin_task *ended;
+
+    for (int i = 0; i < tasks; i += 4) {
+        struct act waiting = { .sleep = 1 };
+
+        kin_spawn(&g, nothing, NULL, .task = &record[0]);
+        kin_spawn(&g, give, &code, .task = &record[1]);
+        kin_spawn(&g, act, &waiting, .task = &record[2], .timeout = KIN_S(1));
+        kin_spawn(&g, give, &none, .task = &record[3], .copy = sizeof none);
+        while (kin_next(&g, &ended) > 0)
+            continue;
+    }
+    return kin_group_close(&g, 0) == -EIO ? 0 : -EPROTO;
+}
+
+static uint64_t requests_of(int tasks)
+{
+    struct kin_faults faults = { .task = NULL };
+
+    CHECK_CODE(kin_run(churn, &tasks, .virtual_clock = true, .backend = test_backend(),
+                       .faults = &faults), 0);
+    return faults.requests;
+}
+
+/* What they take is given back: a hundred times as many ask for no more, copies aside. */
+TEST(T67_a_hundred_times_the_tasks_in_the_same_memory)
+{
+    CHECK_INT(requests_of(100000) - 100000 / 4, requests_of(1000) - 1000 / 4);
 }
