@@ -480,7 +480,7 @@ KIN_API int kin_next(kin_group *group, kin_task **task);
 typedef enum kin_until { KIN_FIRST_COMPLETED, KIN_FIRST_FAILURE, KIN_ALL_COMPLETED } kin_until;
 
 /* Waits for some of these tasks; cancels none of them. Which have ended, their .status
- * says: it is not KIN_PENDING. Blocks. How many of them have ended, or KIN_ECANCELED;
+ * says: it is not KIN_PENDING. One that stands there twice counts twice. Blocks. How many of them have ended, or KIN_ECANCELED;
  * KIN_EINVAL for an empty set, KIN_ESTALE for what was never spawned, KIN_EDEADLK for a
  * task that the caller is part of, -ENOMEM. */
 KIN_API int kin_wait_tasks(kin_task *const *tasks, size_t count, kin_until until);
@@ -508,8 +508,8 @@ KIN_API int kin_gather_with(kin_call *calls, size_t count, const struct kin_grou
 KIN_API int kin_race_with(kin_call *calls, size_t count, const struct kin_group_options *options);
 
 /* Calls fn(arg) in this task, within a limit; at 0 and below not at all, nor when cancelled
- * already (KIN_ECANCELED). Blocks as fn does. What fn returned, or KIN_ETIMEDOUT; in the
- * second form what to return instead of that. */
+ * already (KIN_ECANCELED). Blocks as fn does. What fn returned, also too late where it is 0
+ * or more, or KIN_ETIMEDOUT; in the second form what to return instead of that. */
 KIN_API int kin_within(int64_t duration, int (*fn)(void *arg), void *arg);
 KIN_API int kin_within_or(int64_t duration, int otherwise, int (*fn)(void *arg), void *arg);
 

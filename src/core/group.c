@@ -322,7 +322,7 @@ int kin_group_close(kin_group *handle, int rc)
 
     if (kin__likely(group != NULL))
         return group_close(kin__rt, group, rc);
-    if (kin__rt && handle->id == UINT64_MAX) {
+    if (kin__rt && handle && handle->id == UINT64_MAX) {
         handle->id = 0;
         return -ENOMEM;
     }
@@ -385,5 +385,5 @@ int kin_group_count(const kin_group *handle, struct kin_group_counts *counts)
 
 bool kin_group_ended(const kin_group *handle)
 {
-    return handle->id != UINT64_MAX && !kin__group_find(kin__rt, handle);
+    return !handle || (handle->id != UINT64_MAX && !kin__group_find(kin__rt, handle));
 }

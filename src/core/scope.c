@@ -87,7 +87,7 @@ static int set_deadline(struct kin__runtime *rt, struct kin__scope *scope, int64
 
 struct kin__group *kin__scope_find(const kin_scope *handle)
 {
-    struct kin__scope *scope = kin__find(kin__rt, handle->state, handle->id);
+    struct kin__scope *scope = handle ? kin__find(kin__rt, handle->state, handle->id) : NULL;
 
     return scope && scope->kind == KIN__SCOPE ? kin__group_of(scope) : NULL;
 }
@@ -330,7 +330,7 @@ int kin_scope_close(kin_scope *handle, int rc)
 
     if (record)
         return scope_close(kin__rt, &record->scope, rc);
-    if (kin__rt && handle->id == UINT64_MAX) {
+    if (kin__rt && handle && handle->id == UINT64_MAX && kin__rt->current->unopened > 0) {
         handle->id = 0;
         kin__rt->current->unopened--;
         return -ENOMEM;
@@ -355,5 +355,5 @@ void kin_scope_leave(kin_scope *handle)
 
 bool kin_scope_ended(const kin_scope *scope)
 {
-    return scope->id != UINT64_MAX && !kin__scope_find(scope);
+    return !scope || (scope->id != UINT64_MAX && !kin__scope_find(scope));
 }

@@ -193,11 +193,12 @@ static struct kin__task *task_new_special(struct kin__runtime *rt, const struct 
 static int spawn_limited(struct kin__runtime *rt, struct kin__group *group,
                          const struct kin_spawn_options *options)
 {
+    const kin_group handle = *options->group;   /* the caller's may be gone with its group */
     struct kin__task *task;
     bool slot = false;
     int room = take_room(rt, group, options, &slot), code;
 
-    group = kin__group_find(rt, options->group);
+    group = kin__group_find(rt, &handle);
     if (!group) {                               /* and perhaps the spawner is cancelled, too */
         kin__told(rt->current->scope);
         write_refusal(options->task, KIN_ESTALE);

@@ -9,8 +9,8 @@
  * The place in the group is taken beforehand (the count of the accepted, and a slot
  * under a limit), so the group cannot end meanwhile. Not so for what one of its own
  * services starts: the group must be able to end, and then cancels the service, and
- * with it the start. Who is cancelled when he says that he is ready stays where he is,
- * to end there.
+ * with it the start; who is ready in spite of that, behind a shield, comes too late. Who
+ * is cancelled when he says that he is ready stays where he is, to end there.
  */
 #include "core/core.h"
 
@@ -176,6 +176,8 @@ int kin_ready(int value)
         kin__told(&task->base);
         return KIN_ECANCELED;
     }
+    if (!state->held && (state->home->scope.flags & KIN__ENDING))
+        return KIN_ECLOSED;
     state->ready = true;
     state->value = value;
     move_home(rt, task, state);

@@ -14,7 +14,7 @@
 
 struct kin__task *kin__task_find(const kin_task *handle)
 {
-    struct kin__task *task = handle->state;
+    struct kin__task *task = handle ? handle->state : NULL;
 
     return task && kin__find(kin__rt, &task->base, handle->id) ? task : NULL;
 }

@@ -15,12 +15,13 @@
 static const struct kin_wait_ops relock_ops = { "mutex of a condition", NULL,
                                                 kin__mutex_describe };
 
-/* True if the mutex was free: the task may run. */
+/* True if the task may run: the mutex was free, or another runtime has taken it since,
+ * in whose line nobody from here may stand. */
 static bool go_for_mutex(struct kin_wait *wait, int result)
 {
     kin_mutex *mutex = wait->value;
 
-    if (kin__mutex_take_for(mutex, wait))
+    if (kin__claim(&mutex->waiters, mutex->owner != 0) < 0 || kin__mutex_take_for(mutex, wait))
         return true;
     wait->ops = &relock_ops;
     wait->object = mutex;
@@ -62,7 +63,8 @@ int kin_condition_wait(kin_condition *condition, kin_mutex *mutex)
     wait.value = mutex;
     kin_wait_list_add(&condition->waiters, &wait);
     kin__mutex_pass_on(mutex);
-    return kin_wait_park(&wait);
+    rc = kin_wait_park(&wait);
+    return mutex->owner == kin_task_id() ? rc : KIN_EFOREIGN;
 }
 
 void kin_condition_notify(kin_condition *condition, size_t count)

@@ -15,6 +15,8 @@ int kin_once_run(kin_once *once, int (*fn)(void *arg), void *arg)
         rc = kin_check();
         return rc < 0 ? rc : kin_wait_skip();
     }
+    if (!fn)
+        return kin__rt ? KIN_EINVAL : KIN_ENORUN;
     rc = kin__mutex_lock(&once->mutex, &once_ops);
     if (rc < 0)
         return rc;

@@ -33,7 +33,7 @@ static void rwlock_describe(const struct kin_wait *wait, char *text, size_t size
 
 static bool rwlock_enter(kin_rwlock *lock, uint64_t task, bool write)
 {
-    if (lock->writer != 0 || (write && lock->readers > 0))
+    if (lock->writer != 0 || lock->readers > (write ? 0 : UINT32_MAX - 1))
         return false;
     if (write)
         lock->writer = task;

@@ -515,8 +515,9 @@ KIN_TEST(W4_combining_leaves_nothing_behind)
 
     CHECK_CODE(kin_facts(&before), 0);
     for (int i = 0; i < 1000; i++) {
-        kin_call calls[] = { sleeps(&a[0], KIN_S(2), 0), sleeps(&a[1], KIN_S(1), i % 3 ? 0 : -EIO) };
-        CHECK_CODE(kin_gather(calls, 2), i % 3 ? 0 : -EIO);
+        int code = i % 3 ? 0 : -EIO;
+        kin_call calls[] = { sleeps(&a[0], KIN_S(2), 0), sleeps(&a[1], KIN_S(1), code) };
+        CHECK_CODE(kin_gather(calls, 2), code);
         kin_race(calls, 2);
         kin_within(KIN_MS(1), act, &a[0]);
         CHECK(!calls[0].task.waiters && !calls[1].task.waiters);

@@ -195,9 +195,11 @@ static void check_row(const enum fate *fate, unsigned quorum)
 
     tap_note("quorum %u, fates %d %d %d", quorum, fate[0], fate[1], fate[2]);
     for (int i = 0; i < TASKS; i++) {
-        a[i] = (struct act){ .sleep = KIN_S(i + 1), .result = fate[i] == FAILS ? failure_of[i] : 0 };
+        a[i] = (struct act){ .sleep = KIN_S(i + 1),
+                             .result = fate[i] == FAILS ? failure_of[i] : 0 };
         if (fate[i] == SKIPPED)
-            kin_spawn(&g, act, &a[i], .task = &task[i], .copy = sizeof a[i], .skip_cancelled = true);
+            kin_spawn(&g, act, &a[i], .task = &task[i], .copy = sizeof a[i],
+                      .skip_cancelled = true);
         else
             kin_spawn(&g, act, &a[i], .task = &task[i]);
         if (fate[i] == SKIPPED || fate[i] == CANCELLED_SINGLY)
