@@ -386,7 +386,8 @@ KIN_API int kin_spawn_with(const struct kin_spawn_options *options);
 #define kin_start(...) kin_start_with(&(struct kin_spawn_options){ .at = KIN_HERE, __VA_ARGS__ })
 KIN_API int kin_start_with(const struct kin_spawn_options *options);
 /* 0, also where the task was just spawned; KIN_ESTALE the second time; KIN_EINVAL below 0;
- * KIN_ECANCELED if the starter was cancelled: the task stays with it, to end. */
+ * KIN_ECANCELED if the starter was cancelled, KIN_ECLOSED if the group has ended around it
+ * (a shielded service can see that): the task stays with its starter, to end. */
 KIN_API int kin_ready(int value);
 
 /* The running task: its name and id. "" and 0 outside. */

@@ -322,9 +322,10 @@ int kin_group_close(kin_group *handle, int rc)
 
     if (kin__likely(group != NULL))
         return group_close(kin__rt, group, rc);
-    if (kin__rt && handle && handle->id == UINT64_MAX) {
-        handle->id = 0;
-        return -ENOMEM;
+    if (handle && handle->id == UINT64_MAX) {
+        handle->id = 0;                         /* it never was open */
+        if (kin__rt)
+            return -ENOMEM;
     }
     kin__misuse(NULL, "a group closed that is not open");
     return kin__rt ? KIN_ESTALE : KIN_ENORUN;

@@ -330,10 +330,12 @@ int kin_scope_close(kin_scope *handle, int rc)
 
     if (record)
         return scope_close(kin__rt, &record->scope, rc);
-    if (kin__rt && handle && handle->id == UINT64_MAX && kin__rt->current->unopened > 0) {
-        handle->id = 0;
-        kin__rt->current->unopened--;
-        return -ENOMEM;
+    if (handle && handle->id == UINT64_MAX) {
+        handle->id = 0;                         /* it never was open */
+        if (kin__rt && kin__rt->current->unopened > 0) {
+            kin__rt->current->unopened--;
+            return -ENOMEM;
+        }
     }
     kin__misuse(NULL, "a scope closed that is not open");
     return kin__rt ? KIN_ESTALE : KIN_ENORUN;

@@ -121,16 +121,11 @@ static int start(struct kin__runtime *rt, const struct kin_spawn_options *option
     return code;
 }
 
-int kin_start_with(const struct kin_spawn_options *options)
+static int start_task(struct kin__runtime *rt, const struct kin_spawn_options *options)
 {
-    struct kin__runtime *rt = kin__rt;
     struct kin__start state = { .value = 0 };
-    int code = kin__call_begin();
+    int code = find_home(rt, options, &state.home);
 
-    if (code < 0 && options->task)
-        *options->task = (kin_task){ .status = KIN_REFUSED, .code = code };
-    if (code == 0)
-        code = find_home(rt, options, &state.home);
     if (code == 0 && state.home->limit)
         code = take_place(rt, options, &state);
     if (code < 0)
@@ -140,6 +135,24 @@ int kin_start_with(const struct kin_spawn_options *options)
     if (!state.ready)
         give_place_back(rt, &state);
     return code;
+}
+
+/* While this waits for room, the group may end, and with it the caller's handle. */
+int kin_start_with(const struct kin_spawn_options *options)
+{
+    struct kin_spawn_options own = *options;
+    kin_group handle;
+    int code = kin__call_begin();
+
+    if (code < 0 && own.task)
+        *own.task = (kin_task){ .status = KIN_REFUSED, .code = code };
+    if (code < 0)
+        return code;
+    if (own.group) {
+        handle = *own.group;
+        own.group = &handle;
+    }
+    return start_task(kin__rt, &own);
 }
 
 /* ------------------------------------------------------------------ being ready */

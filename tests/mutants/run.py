@@ -6,8 +6,8 @@
     tests/mutants/run.py --list
 
 A bug is one replacement in one source file (mutants.py). It is planted into a copy of
-the tree, which is built, and the suite's core programs run on the virtual clock, the
-random programs last, with 20,000 of them. The first that fails, or dies, has found
+the tree, which is built, and the suite's core programs run, on the virtual clock but for
+those that need the real one, the random programs last, with 20,000 of them. The first that fails, or dies, has found
 the bug. A bug that nobody finds is a missing test; a replacement that does not apply
 any more is an error, too. Prints TAP.
 """
@@ -47,8 +47,14 @@ class Copy:
             sys.exit(done.stdout)
 
         tests = json.loads(run(["meson", "introspect", "--tests", self.build]).stdout)
-        self.programs = sorted({pathlib.Path(test["cmd"][0]) for test in tests
-                                if "kin:virtual" in test["suite"]}, key=self.order)
+        backends = {}
+        for test in tests:
+            if "kin:core" in test["suite"] and "KIN_BACKEND" in test["env"]:
+                program = pathlib.Path(test["cmd"][0])
+                backends.setdefault(program, set()).add(test["env"]["KIN_BACKEND"])
+        self.backend = {program: "virtual" if "virtual" in some else "epoll"
+                        for program, some in backends.items()}
+        self.programs = sorted(self.backend, key=self.order)
 
     @staticmethod
     def order(program):
@@ -61,8 +67,9 @@ class Copy:
 
     def find(self):
         """The first test program that fails, and its first failed line."""
-        env = dict(os.environ, KIN_BACKEND="virtual", RANDOM_SEEDS=RANDOM_PROGRAMS)
         for program in self.programs:
+            env = dict(os.environ, KIN_BACKEND=self.backend[program],
+                       RANDOM_SEEDS=RANDOM_PROGRAMS)
             try:
                 done = run([program], env=env, timeout=LIMIT)
             except subprocess.TimeoutExpired:
