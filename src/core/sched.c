@@ -368,7 +368,8 @@ static void *context_of(struct kin__task *task)
     return kin__switch_prepare((char *)kin__stack_error_slot(task->stack), loop);
 }
 
-void kin__park(struct kin__runtime *rt, struct kin__task *task)
+static __attribute__((noinline)) void park_with_care(struct kin__runtime *rt,
+                                                     struct kin__task *task)
 {
     struct kin__task *next;
     void *load;
@@ -385,9 +386,26 @@ void kin__park(struct kin__runtime *rt, struct kin__task *task)
     }
 }
 
+/* Mostly the next is somebody who was woken, and nothing else is to be thought of. */
+void kin__park(struct kin__runtime *rt, struct kin__task *task)
+{
+    struct kin__task *next = rt->ready.head;
+
+    if (kin__unlikely(!next || !next->sp || next == task || rt->ahead.head || rt->fresh.head ||
+                      rt->steps == 0 || rt->seed)) {
+        park_with_care(rt, task);
+        return;
+    }
+    pop_woken(rt);
+    rt->steps--;
+    rt->current = next;
+    switch_stack(rt, task->stack, &task->sp, next->stack, next->sp, false);
+}
+
 void kin__yield(struct kin__runtime *rt)
 {
-    settle_order(rt);
+    if (kin__unlikely(rt->fresh.head || rt->ahead.head))
+        settle_order(rt);
     kin__ready(rt, rt->current);
     kin__park(rt, rt->current);
 }

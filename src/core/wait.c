@@ -8,23 +8,33 @@
  */
 #include "core/core.h"
 
-int kin_wait_prepare(struct kin_wait *wait, const struct kin_wait_ops *ops, void *object)
+/* The beginning of each blocking call: may the running task make it? */
+static inline int begin_call(struct kin__runtime *rt)
 {
-    struct kin__runtime *rt = kin__rt;
-    struct kin__task *task;
+    const struct kin__task *task;
 
     if (kin__unlikely(!rt))
         return KIN_ENORUN;
-    task = rt->current;
     if (kin__unlikely(rt->options.faults != NULL))
-        kin__fault_call(rt, task);
+        kin__fault_call(rt, rt->current);
+    task = rt->current;
     if (kin__unlikely((task->scope->flags & KIN__REACHED) || task->unopened))
         return kin__refuse_call(rt);
+    return 0;
+}
+
+int kin_wait_prepare(struct kin_wait *wait, const struct kin_wait_ops *ops, void *object)
+{
+    struct kin__runtime *rt = kin__rt;
+    int rc = begin_call(rt);
+
+    if (kin__unlikely(rc < 0))
+        return rc;
     wait->next = wait->prev = wait->also = NULL;
     wait->woken = false;
     wait->ops = ops;
     wait->object = object;
-    wait->task = task;
+    wait->task = rt->current;
     return 0;
 }
 
@@ -202,9 +212,7 @@ int kin_sleep_until(int64_t time)
 /* The beginning of a blocking call that is made of others, or of none. */
 int kin__call_begin(void)
 {
-    struct kin_wait wait;
-
-    return kin_wait_prepare(&wait, &sleep_ops, NULL);
+    return begin_call(kin__rt);
 }
 
 /* Looks only: no blocking call, however often it is made. */
