@@ -233,7 +233,7 @@ static kin__cold void note_retry(struct kin__runtime *rt, struct kin__task *task
         kin__yield(rt);
 }
 
-int kin__refuse_call(struct kin__runtime *rt)
+static int refuse_call(struct kin__runtime *rt)
 {
     struct kin__task *task = rt->current;
 
@@ -243,6 +243,14 @@ int kin__refuse_call(struct kin__runtime *rt)
     if (rt->refusals >= KIN__RETRIES_BORNE || (task->base.flags & KIN__RETRIES))
         note_retry(rt, task);
     return KIN_ECANCELED;
+}
+
+/* A blocking call of a task that is cancelled, or that a fault may be meant for. */
+kin__cold int kin__call_examine(struct kin__runtime *rt)
+{
+    if (rt->options.faults)
+        kin__fault_call(rt, rt->current);
+    return kin__call_is_refused(rt->current) ? refuse_call(rt) : 0;
 }
 
 void kin__told(struct kin__scope *scope)

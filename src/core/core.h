@@ -387,6 +387,36 @@ static inline void kin__fresh(struct kin__runtime *rt, struct kin__task *task)
     kin__queue_push(&rt->fresh, task);
 }
 
+/* The two halves of kin_wait_prepare, for calls that mostly need not wait: the beginning
+ * of every blocking call, and the record. */
+int kin__call_examine(struct kin__runtime *rt);
+
+static inline __attribute__((always_inline)) bool kin__call_is_refused(const struct kin__task *task)
+{
+    return (task->scope->flags & KIN__REACHED) || task->unopened;
+}
+
+static inline __attribute__((always_inline)) int kin__call_begin(void)
+{
+    struct kin__runtime *rt = kin__rt;
+
+    if (kin__unlikely(!rt))
+        return KIN_ENORUN;
+    if (kin__unlikely(kin__call_is_refused(rt->current) || rt->options.faults))
+        return kin__call_examine(rt);
+    return 0;
+}
+
+static inline void kin__wait_init(struct kin_wait *wait, const struct kin_wait_ops *ops,
+                                  void *object)
+{
+    wait->next = wait->prev = wait->also = NULL;
+    wait->woken = false;
+    wait->ops = ops;
+    wait->object = object;
+    wait->task = kin__rt->current;
+}
+
 /* sched.c: who runs next, and on which stack */
 int64_t kin__clock(struct kin__runtime *rt);
 void kin__queue_splice(struct kin__task_queue *front, struct kin__task_queue *back);
@@ -479,8 +509,6 @@ void kin__cancel(struct kin__runtime *rt, struct kin__scope *scope, const kin_re
 void kin__reach(struct kin__runtime *rt, struct kin__scope *top);
 /* Wakes those in here who wait for a cancellation that they can see by now. */
 void kin__tell_softly(struct kin__scope *top);
-/* KIN_ECANCELED, for a blocking call of the running task. */
-int kin__refuse_call(struct kin__runtime *rt);
 /* The same with a reason that is kept in the record. */
 void kin__cancel_because(struct kin__runtime *rt, struct kin__group *group, kin_reason_kind kind,
                          struct kin__task *by, const char *at, const char *message);
@@ -503,7 +531,6 @@ extern const kin_reason kin__reason_deadline, kin__reason_deadlock, kin__reason_
 extern const struct kin_wait_ops kin__wait_join, kin__wait_cancelled;
 void kin__sleep_fire(struct kin__timer *timer);
 void kin__wait_abort(struct kin__task *task);
-int kin__call_begin(void);
 
 /* error.c, error_tree.c */
 static inline kin_error *kin__mutable(const kin_error *error)

@@ -8,34 +8,13 @@
  */
 #include "core/core.h"
 
-/* The beginning of each blocking call: may the running task make it? */
-static inline int begin_call(struct kin__runtime *rt)
-{
-    const struct kin__task *task;
-
-    if (kin__unlikely(!rt))
-        return KIN_ENORUN;
-    if (kin__unlikely(rt->options.faults != NULL))
-        kin__fault_call(rt, rt->current);
-    task = rt->current;
-    if (kin__unlikely((task->scope->flags & KIN__REACHED) || task->unopened))
-        return kin__refuse_call(rt);
-    return 0;
-}
-
 int kin_wait_prepare(struct kin_wait *wait, const struct kin_wait_ops *ops, void *object)
 {
-    struct kin__runtime *rt = kin__rt;
-    int rc = begin_call(rt);
+    int rc = kin__call_begin();
 
-    if (kin__unlikely(rc < 0))
-        return rc;
-    wait->next = wait->prev = wait->also = NULL;
-    wait->woken = false;
-    wait->ops = ops;
-    wait->object = object;
-    wait->task = rt->current;
-    return 0;
+    if (kin__likely(rc == 0))
+        kin__wait_init(wait, ops, object);
+    return rc;
 }
 
 int kin_wait_park(struct kin_wait *wait)
@@ -209,12 +188,6 @@ int kin_sleep_until(int64_t time)
     return kin_wait_park(&sleeper.wait);
 }
 
-/* The beginning of a blocking call that is made of others, or of none. */
-int kin__call_begin(void)
-{
-    return begin_call(kin__rt);
-}
-
 /* Looks only: no blocking call, however often it is made. */
 int kin_check(void)
 {
@@ -222,7 +195,7 @@ int kin_check(void)
 
     if (!task)
         return KIN_ENORUN;
-    if (!(task->scope->flags & KIN__REACHED) && !task->unopened)
+    if (!kin__call_is_refused(task))
         return 0;
     kin__told(task->scope);
     return KIN_ECANCELED;

@@ -62,8 +62,12 @@ static const struct kin_wait_ops join_ops = { "queue join", joiner_abort, joiner
 
 static int queue_claim(kin_queue *queue)
 {
-    int rc = kin_wait_list_claim(&queue->getters);
+    int rc;
 
+    if (kin__likely(kin__rt && queue->getters.run == kin__rt->run &&
+                    queue->putters.run == kin__rt->run))
+        return 0;
+    rc = kin_wait_list_claim(&queue->getters);
     return rc < 0 ? rc : kin_wait_list_claim(&queue->putters);
 }
 
@@ -157,7 +161,7 @@ int kin_queue_try_put(kin_queue *queue, void *item)
 int kin_queue_put(kin_queue *queue, void *item)
 {
     struct kin_wait wait;
-    int rc = kin_wait_prepare(&wait, &kin__queue_put_ops, queue);
+    int rc = kin__call_begin();
 
     if (rc < 0)
         return rc;
@@ -166,6 +170,7 @@ int kin_queue_put(kin_queue *queue, void *item)
         return kin_wait_skip();
     if (rc != KIN_EAGAIN)
         return rc;
+    kin__wait_init(&wait, &kin__queue_put_ops, queue);
     wait.value = item;
     kin_wait_list_add(&queue->putters, &wait);
     return kin_wait_park(&wait);
@@ -194,7 +199,7 @@ int kin_queue_try_get(kin_queue *queue, void **item)
 int kin_queue_get(kin_queue *queue, void **item)
 {
     struct kin_wait wait;
-    int rc = kin_wait_prepare(&wait, &kin__queue_get_ops, queue);
+    int rc = kin__call_begin();
 
     if (rc < 0)
         return rc;
@@ -203,6 +208,7 @@ int kin_queue_get(kin_queue *queue, void **item)
         return kin_wait_skip();
     if (rc != KIN_EAGAIN)
         return rc;
+    kin__wait_init(&wait, &kin__queue_get_ops, queue);
     kin_wait_list_add(&queue->getters, &wait);
     rc = kin_wait_park(&wait);
     if (rc == 0)

@@ -35,7 +35,7 @@ int kin_semaphore_try_acquire(kin_semaphore *semaphore)
 int kin_semaphore_acquire(kin_semaphore *semaphore)
 {
     struct kin_wait wait;
-    int rc = kin_wait_prepare(&wait, &semaphore_ops, semaphore);
+    int rc = kin__call_begin();
 
     if (rc < 0)
         return rc;
@@ -44,6 +44,7 @@ int kin_semaphore_acquire(kin_semaphore *semaphore)
         return kin_wait_skip();
     if (rc != KIN_EAGAIN)
         return rc;
+    kin__wait_init(&wait, &semaphore_ops, semaphore);
     kin_wait_list_add(&semaphore->waiters, &wait);
     return kin_wait_park(&wait);
 }
