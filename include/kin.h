@@ -129,6 +129,7 @@ struct kin_error {
     const kin_error *next;      /* the next failure of the same group, or NULL */
     const kin_error *parent;    /* whose child or cause this is, or NULL */
     uint64_t dropped;           /* failures of this group that were only counted */
+    uint32_t depth;             /* causes below it, one under the other; at 32 the rest is cut */
     char name[104];             /* of the task; cut off with "…" when longer */
     char message[256];          /* "" where none was given */
 };

@@ -31,9 +31,11 @@
 
 enum {
     KIN__TURN_STEPS = 128,          /* task steps before timers and I/O are looked at (D4) */
-    KIN__SKIPS = 64,                /* blocking calls without parking before one yields (D4) */
+    KIN__SKIPS = 64,                /* blocking calls without parking before one yields (D4) … */
+    KIN__SKIPS_COST = 16,           /* … and counts as so many steps: they were as much work */
     KIN__STREAK = 8,                /* tasks started ahead of a woken one, see sched.c */
     KIN__ERRORS_KEPT = 32,          /* failures a group stores; the rest is counted (G9) */
+    KIN__CAUSES_KEPT = 32,          /* causes of causes: a loop may fail for ever (G9) */
     KIN__DRAWN_FROM = 64,           /* runnable tasks of which a seeded run draws the next */
     KIN__SLOW_STEP_MS = 100,        /* a longer step is reported (D4) */
     KIN__RETRIES_BORNE = 1000,      /* calls refused in a row, before it is reported (C10) */

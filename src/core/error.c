@@ -59,15 +59,9 @@ static void error_begin(kin_error *error, int code, const char *at, const struct
     error->at = at ? at : "";
     error->cause = error->child = error->next = error->parent = NULL;
     error->dropped = 0;
+    error->depth = 0;
     error->message[0] = '\0';
     sign(error, task);
-}
-
-static void adopt(kin_error *error, kin_error *cause)
-{
-    error->cause = cause;
-    if (cause)
-        cause->parent = error;
 }
 
 /* -------------------------------------------------------------------- the slot */
@@ -77,6 +71,26 @@ void kin__error_release(void *context, kin_error *error)
     struct kin__runtime *rt = context;
 
     kin__pool_put(&rt->errors, error);
+}
+
+/* What lies further down in an error's past than anybody will look. */
+static void cut_past(struct kin__runtime *rt, kin_error *error)
+{
+    kin__error_free_trees(kin__mutable(error->child), kin__error_release, rt);
+    kin__error_free_trees(kin__mutable(error->cause), kin__error_release, rt);
+    error->child = error->cause = NULL;
+    error->dropped++;
+    error->depth = 0;
+}
+
+static void adopt(struct kin__runtime *rt, kin_error *error, kin_error *cause)
+{
+    if (cause && cause->depth >= KIN__CAUSES_KEPT)
+        cut_past(rt, cause);
+    error->cause = cause;
+    error->depth = cause ? cause->depth + 1 : 0;
+    if (cause)
+        cause->parent = error;
 }
 
 /* Empties the slot. What is left is what lives in the pool: the tree that a close has
@@ -111,7 +125,7 @@ int kin_fail_at(const char *at, int code, const char *format, ...)
     cause = take_cause(rt, rt->current);
     slot = kin__error_slot(rt, rt->current);
     error_begin(slot, code, at, rt->current);
-    adopt(slot, cause);
+    adopt(rt, slot, cause);
     kin__error_name(slot->message, sizeof slot->message, message);
     rt->current->error = slot;
     rt->current->base.flags |= KIN__EXPLAINED;
@@ -165,7 +179,7 @@ static kin_error *take_slot(struct kin__runtime *rt, struct kin__task *task)
         return NULL;
     }
     *copy = *error;
-    adopt(copy, kin__mutable(error->cause));
+    adopt(rt, copy, kin__mutable(error->cause));
     return copy;
 }
 
@@ -180,7 +194,7 @@ kin_error *kin__error_take(struct kin__runtime *rt, struct kin__task *task, int 
     }
     error = kin__error_bare(rt, task, code, NULL);
     if (error)
-        adopt(error, slot);
+        adopt(rt, error, slot);
     else
         kin__error_free_trees(slot, kin__error_release, rt);
     return error;
@@ -258,8 +272,10 @@ void kin__errors_to_slot(struct kin__runtime *rt, struct kin__group *group, int 
         kin__error_name(root->name, sizeof root->name, group->scope.name);
     say_outcome(root, group, code);
     root->child = errors->first;
-    for (kin_error *child = errors->first; child; child = kin__mutable(child->next))
+    for (kin_error *child = errors->first; child; child = kin__mutable(child->next)) {
         child->parent = root;
+        root->depth = child->depth > root->depth ? child->depth : root->depth;
+    }
     root->dropped = errors->dropped;
     task->error = root;
 }

@@ -58,7 +58,9 @@ kin_match kin_match_if(bool (*test)(const kin_error *, void *), void *arg)
 
 static bool is_of_task(const kin_error *error, void *task)
 {
-    return error->task == ((const kin_task *)task)->id;
+    uint64_t id = ((const kin_task *)task)->id;
+
+    return id && error->task == id;     /* one that was refused has none */
 }
 
 kin_match kin_match_task(const kin_task *task)

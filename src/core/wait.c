@@ -39,6 +39,7 @@ int kin_wait_skip(void)
 
     if (kin__unlikely(++rt->skips >= KIN__SKIPS)) {
         rt->skips = 0;
+        rt->steps = rt->steps > KIN__SKIPS_COST ? rt->steps - KIN__SKIPS_COST : 0;
         kin__yield(rt);
     }
     return 0;

@@ -2,6 +2,8 @@
 #include "kin_ext.h"
 #include "kin_test.h"
 
+#include <stdio.h>
+
 KIN_TEST(G9_finished_children_are_reaped_at_once)
 {
     struct kin_facts before, after;
@@ -125,4 +127,35 @@ static uint64_t requests_of(int tasks)
 TEST(T67_a_hundred_times_the_tasks_in_the_same_memory)
 {
     CHECK_INT(requests_of(100000) - 100000 / 4, requests_of(1000) - 1000 / 4);
+}
+
+/* What the task said last becomes the cause of what it says next, for ever. */
+static int fail_again_and_again(void *arg)
+{
+    int rounds = *(int *)arg;
+    char last[32];
+
+    for (int i = 0; i < rounds; i++) {
+        kin_group g = kin_group_open(.name = "again");
+
+        CHECK_CODE(kin_group_close(&g, kin_fail(-EIO, "round %d", i)), -EIO);
+    }
+    snprintf(last, sizeof last, "round %d", rounds - 1);
+    CHECK_STR(kin_error_last()->child->message, last);
+    CHECK(kin_error_last()->depth <= 32);
+    return 0;
+}
+
+static uint64_t requests_of_failing(int rounds)
+{
+    struct kin_faults faults = { .task = NULL };
+
+    CHECK_CODE(kin_run(fail_again_and_again, &rounds, .virtual_clock = true,
+                       .backend = test_backend(), .faults = &faults), 0);
+    return faults.requests;
+}
+
+TEST(G9_causes_of_causes_are_bounded)
+{
+    CHECK_INT(requests_of_failing(20000), requests_of_failing(1000));
 }
