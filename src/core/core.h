@@ -579,10 +579,14 @@ bool kin__stack_guard_hit(const struct kin__stack *stack, const void *address);
 void kin__stack_check_canary(const struct kin__stack *stack, const struct kin__task *task);
 const char *kin__stack_guard_name(void);
 
-/* arch/: saves the callee-saved registers and the stack pointer in *save, loads
- * those of load. A new stack starts at entry(), which never returns. */
+/* arch/: leaves this stack, with what it takes to come back in *save, for that of load. A
+ * new stack starts at entry(), which never returns. */
+#if defined __x86_64__ && defined __GNUC__
+#include "arch/switch_x86_64.h"
+#else
 void kin__switch(void **save, void *load);
 void *kin__switch_prepare(char *top, void (*entry)(void));
+#endif
 
 /* os.c: the few places where the core asks the operating system for something.
  * A test sets kin__os_fault to make the k-th of them fail. */
