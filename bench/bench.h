@@ -1,59 +1,55 @@
-/* What the measuring programs share: a clock, an argument, a way to say the result.
- *
- * The clock is the processor time of the process: these programs never wait, and
- * what others run on the machine meanwhile is not theirs.
- *
- * Each program measures one thing over so many rounds that a run takes some
- * tenths of a second, checks that the work was really done, and prints lines
- * "name value". Comparing, repeating and judging are bench/run's.
+/* What kin's measuring programs share on top of clock.h: arguments, and a look into the
+ * tree of tasks: nothing is switched off for a measurement that a user has on.
  */
 #ifndef BENCH_H
 #define BENCH_H
 
+#include "clock.h"
 #include "kin.h"
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
-static inline int64_t bench_now(void)
+/* The n-th argument of the program: how much work, or over how many. */
+static inline long bench_argument(int argc, char **argv, int n, long usual)
 {
-    struct timespec now;
+    long value = argc > n ? strtol(argv[n], NULL, 10) : usual;
 
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return now.tv_sec * KIN_S(1) + now.tv_nsec;
-}
-
-/* The program's only argument: how much work. */
-static inline long bench_size(int argc, char **argv, long usual)
-{
-    long size = argc > 1 ? strtol(argv[1], NULL, 10) : usual;
-
-    if (size < 1) {
-        fprintf(stderr, "usage: %s [SIZE]\n", argv[0]);
+    if (value < 1) {
+        fprintf(stderr, "usage: %s [SIZE [OF]]\n", argv[0]);
         exit(2);
     }
-    return size;
+    return value;
 }
 
-static inline void bench_print(const char *name, double value)
+static inline long bench_size(int argc, char **argv, long usual)
 {
-    printf("%s %.4f\n", name, value);
+    return bench_argument(argc, argv, 1, usual);
 }
 
-/* The time since began, shared out over so many operations. */
-static inline void bench_print_ns(const char *name, int64_t began, int64_t operations)
+/* A dump must show so many tasks of that name. Programs look once, in the middle of a
+ * round that is not measured, at the same tasks that they measure afterwards. */
+static inline void bench_require_in_dump(const char *name, long count)
 {
-    bench_print(name, (double)(bench_now() - began) / (double)operations);
-}
+    char *text = NULL;
+    size_t size = 0, length = strlen(name);
+    FILE *out = open_memstream(&text, &size);
 
-static inline void bench_require(bool done, const char *what)
-{
-    if (!done) {
-        fprintf(stderr, "not measured: %s\n", what);
-        exit(1);
+    bench_require(out != NULL, "memory for the dump");
+    kin_dump(out);
+    fclose(out);
+    for (char *line = text; line; line = strchr(line, '\n')) {
+        line += strspn(line, " \n");
+        count -= strncmp(line, name, length) == 0 && strchr(" [", line[length]);
     }
+    free(text);
+    bench_require(count == 0, "the dump does not show all tasks");
+}
+
+/* All of these ended well. */
+static inline bool bench_all_ok(const kin_task *task, long count)
+{
+    for (long i = 0; i < count; i++)
+        if (task[i].status != KIN_OK)
+            return false;
+    return true;
 }
 
 #endif

@@ -26,6 +26,7 @@ enum { QUEUE = 1000 };                  /* connections that wait in one listener
 static long tasks, arrived, ended, cancelled, seen_by_witness;
 static bool parked, in_order = true;
 static kin_event never, called;
+static kin_task *record;
 static int *sockets;                    /* of the tasks, then the listeners; NULL: none */
 
 /* ---------------------------------------------------------------- the tasks */
@@ -123,7 +124,7 @@ static int cancel_and_join(void)
 
     for (long i = 0; i < tasks; i++)
         kin_spawn(&g, sockets ? receiver : blocked, (void *)(intptr_t)i,
-                  .name = sockets ? "receiver" : "blocked", .index = (int)i);
+                  .name = sockets ? "receiver" : "blocked", .index = (int)i, .task = &record[i]);
     parked = all_parked();
     int64_t began = bench_now();
     kin_cancel(&g, "enough");
@@ -133,6 +134,14 @@ static int cancel_and_join(void)
     bench_print_ns("joined", began, tasks);
     bench_print("call", (double)(returned - began) / (double)tasks);
     return rc;
+}
+
+static bool all_recorded(void)
+{
+    for (long i = 0; i < tasks; i++)
+        if (record[i].status != KIN_CANCELLED)
+            return false;
+    return true;
 }
 
 /* Whether all of these waits can be abandoned at once. */
@@ -159,6 +168,8 @@ int main(int argc, char **argv)
     bool at_once;
 
     tasks = bench_size(argc, argv, 100000);
+    record = calloc((size_t)tasks, sizeof *record);
+    bench_require(record != NULL, "memory");
     if (argc > 2 && strcmp(argv[2], "receive") == 0) {
         raise_descriptor_limit();
         sockets = calloc((size_t)(tasks + tasks / QUEUE + 1), sizeof *sockets);
@@ -167,8 +178,10 @@ int main(int argc, char **argv)
     bench_require(kin_run(body, &at_once) == 0, "the run");
     bench_require(parked, "not all had parked");
     bench_require(ended == tasks && cancelled == tasks, "not all were cancelled");
+    bench_require(all_recorded(), "not all records say so");
     bench_require(!at_once || (in_order && seen_by_witness == tasks),
                   "not all were runnable, in order, when the call returned");
     free(sockets);
+    free(record);
     return 0;
 }

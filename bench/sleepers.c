@@ -1,63 +1,117 @@
-/* A million tasks asleep at the same time, and what each of them weighs.
+/* Tasks that sleep, a million of them, and what each takes.
  *
- * They wake at times spread over a second, but not before all of them sleep: the
- * last to come looks at the process while everybody is there. Should the
- * machine be so slow that the first has woken by then, nothing was measured.
- * Weighed is everything that the process holds, page tables too.
+ *     bench_sleepers TASKS            all at the same time: what each weighs, how late it wakes
+ *     bench_sleepers TASKS short      each for 1 to 1000 ms: time, processor time, memory
+ *
+ * In the first they wake at times spread over a second, but not before all of them sleep:
+ * the last to come looks at the process while everybody is there. Should the machine be so
+ * slow that the first has woken by then, nothing was measured. Weighed is everything that
+ * the process holds, page tables too. In the second a part of them have woken before the
+ * last has started, as in a program that starts its tasks when it likes.
  */
 #include "bench.h"
 
+#include <sys/mman.h>
+
 static const int64_t all_asleep_by = KIN_S(8);
 static long tasks, asleep, awake;
-static int64_t start;
+static int64_t start, latest;
 static double kib;
 
-/* The sum of two fields of /proc/self/status, in KiB. */
-static double process_kib(void)
+static int64_t span_of(intptr_t index)
 {
-    FILE *status = fopen("/proc/self/status", "r");
-    char line[256];
-    long value, sum = 0;
-
-    while (status && fgets(line, sizeof line, status)) {
-        if (sscanf(line, "VmRSS: %ld", &value) == 1 || sscanf(line, "VmPTE: %ld", &value) == 1)
-            sum += value;
-    }
-    if (status)
-        fclose(status);
-    return (double)sum;
+    return KIN_MS(1 + index % 1000);
 }
 
 static int sleeper(void *arg)
 {
-    int64_t spread = KIN_MS(1 + (intptr_t)arg % 1000);
+    int64_t due = start + all_asleep_by + span_of((intptr_t)arg);
 
     if (++asleep == tasks && awake == 0)
-        kib = process_kib();
-    int rc = kin_sleep_until(start + all_asleep_by + spread);
+        kib = bench_status_kib("VmRSS", "VmPTE");
+    int rc = kin_sleep_until(due);
+    int64_t late = kin_now() - due;
+    if (late > latest)
+        latest = late;
     awake++;
     return rc;
 }
 
-static int body(void *arg)
+static int short_sleeper(void *arg)
+{
+    int rc = kin_sleep(span_of((intptr_t)arg));
+
+    awake++;
+    return rc;
+}
+
+static int all(int (*task)(void *), kin_task *record)
+{
+    kin_group g = kin_group_open(.name = "dormitory");
+
+    for (long i = 0; i < tasks; i++)
+        kin_spawn(&g, task, (void *)(intptr_t)i, .name = "sleeper", .index = (int)i,
+                  .task = record ? &record[i] : NULL);
+    return kin_group_close(&g, 0);
+}
+
+/* ------------------------------------------------------------ all at the same time */
+
+static int dormitory(void *arg)
 {
     (void)arg;
     start = kin_now();
-    kin_group g = kin_group_open(.name = "dormitory");
-    for (long i = 0; i < tasks; i++)
-        kin_spawn(&g, sleeper, (void *)(intptr_t)i, .name = "sleeper");
-    int rc = kin_group_close(&g, 0);
-    bench_print("sleepers_late_ms",
-                (double)(kin_now() - start - all_asleep_by - KIN_S(1)) / (double)KIN_MS(1));
+    int rc = all(sleeper, NULL);
+    bench_require(kib > 0, "their memory: some woke before all slept");
+    bench_print("sleepers_late_ms", (double)latest / (double)KIN_MS(1));
+    bench_print("sleepers_kib", kib / (double)tasks);
+    return rc;
+}
+
+/* --------------------------------------------------------------- 1 to 1000 ms each */
+
+/* What the first touch of a page costs: a task's stack takes one. */
+static double touch_ns(void)
+{
+    enum { PAGES = 20000, PAGE = 4096 };
+    char *pages = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    bench_require(pages != MAP_FAILED, "memory");
+    madvise(pages, (size_t)PAGES * PAGE, MADV_NOHUGEPAGE);
+    int64_t began = bench_now();
+    for (long i = 0; i < PAGES; i++)
+        ((volatile char *)pages)[i * PAGE] = 1;
+    int64_t took = bench_now() - began;
+    munmap(pages, (size_t)PAGES * PAGE);
+    return (double)took / PAGES;
+}
+
+static int shorts(void *arg)
+{
+    kin_task *record = calloc((size_t)tasks, sizeof *record);
+    int64_t began = bench_now(), began_wall = bench_wall();
+
+    (void)arg;
+    bench_require(record != NULL, "memory");
+    int rc = all(short_sleeper, record);
+    bench_print_ns("sleepers", began, tasks);
+    bench_print("sleepers_s", (double)(bench_wall() - began_wall) / 1e9);
+    bench_require(bench_all_ok(record, tasks), "their records");
+    free(record);
     return rc;
 }
 
 int main(int argc, char **argv)
 {
+    bool is_short = argc > 2 && strcmp(argv[2], "short") == 0;
+
     tasks = bench_size(argc, argv, 1000000);
-    int rc = kin_run(body, NULL);
-    bench_require(rc == 0 && awake == tasks, "sleepers");
-    bench_require(kib > 0, "their memory: some woke before all slept");
-    bench_print("sleepers_kib", kib / (double)tasks);
+    bench_require(kin_run(is_short ? shorts : dormitory, NULL) == 0 && awake == tasks,
+                  "sleepers");
+    if (is_short) {
+        bench_print("sleepers_peak_kib", bench_peak_kib() / (double)tasks);
+        bench_print("touch", touch_ns());
+    }
     return 0;
 }

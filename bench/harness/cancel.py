@@ -1,12 +1,12 @@
-"""Cancelling many blocked tasks, beside the peers: until the call returns, and until
-all are joined."""
+"""Cancelling many tasks that each read from a socket, beside the peers: until the call
+returns, and until all are joined. Those that wait for nothing but each other are core's."""
 import resource
 from collections import defaultdict
 
-from .commands import BENCH, say
+from .commands import say
+from .peers import find_peers
 from .report import Row, ratio_row
 
-BLOCKED = 100_000       # half wait for an event, half sleep
 RECEIVERS = 10_000      # each reads from a socket of its own
 OTHER_DESCRIPTORS = 100
 
@@ -23,31 +23,15 @@ def receivers():
     return min(most, RECEIVERS)
 
 
-def find_peers(bench):
-    """Name and command of each that is installed."""
-    go, tokio, python = bench.go_peer(), bench.tokio_peer(), bench.python()
-    commands = {"tokio": tokio and [tokio], "Go": go and [go],
-                "asyncio": python and [python, str(BENCH / "peers" / "peer.py")]}
-    missing = {"tokio": "not installed (cargo, librust-tokio-dev)",
-               "Go": "not installed (golang-go)", "asyncio": "no Python 3.11"}
-    for peer in commands:
-        if not commands[peer]:
-            bench.skip(peer, missing[peer])
-    return {peer: command for peer, command in commands.items() if command}
-
-
-def one_round(bench, peers, sizes, samples):
+def one_round(bench, peers, size, samples):
     """Every side once, one after the other."""
-    for work, size in sizes.items():
-        kin = [bench.program("cancel"), str(size), work]
-        sides = {"kin": (kin, {})}
-        if work == "receive":
-            sides["kin on epoll"] = kin, {"KIN_BACKEND": "epoll"}
-        for peer, command in peers.items():
-            sides[peer] = [*command, work, str(size)], {"GOMAXPROCS": "1"}
-        for side, (command, env) in sides.items():
-            for figure, value in bench.figures(command, **env).items():
-                samples[work, figure][side].append(value)
+    kin = [bench.program("cancel"), str(size), "receive"]
+    sides = {"kin": (kin, {}), "kin on epoll": (kin, {"KIN_BACKEND": "epoll"})}
+    for peer, command in peers.items():
+        sides[peer] = [*command, "receive", str(size)], {}
+    for side, (command, env) in sides.items():
+        for figure, value in bench.figures(command, **env).items():
+            samples[figure][side].append(value)
 
 
 def rows_of(what, samples, **target):
@@ -59,15 +43,11 @@ def rows_of(what, samples, **target):
 
 
 def measure(bench):
-    peers = find_peers(bench)
-    sizes = {"cancel": BLOCKED, "receive": receivers()}
-    whats = {"cancel": f"cancel {sizes['cancel']:,} blocked",
-             "receive": f"cancel {sizes['receive']:,} receiving"}
+    peers = find_peers(bench, ("tokio", "Go", "asyncio"))
+    size = receivers()
+    what = f"cancel {size:,} receiving"
     samples = defaultdict(lambda: defaultdict(list))
     for _ in range(bench.rounds):
-        one_round(bench, peers, sizes, samples)
-    rows = []
-    for work, what in whats.items():
-        rows += rows_of(f"{what}, call", samples[work, "call"])
-        rows += rows_of(f"{what}, call and join", samples[work, "joined"], at_least=AT_LEAST)
-    return rows
+        one_round(bench, peers, size, samples)
+    return [*rows_of(f"{what}, call", samples["call"]),
+            *rows_of(f"{what}, call and join", samples["joined"], at_least=AT_LEAST)]

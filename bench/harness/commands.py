@@ -15,12 +15,12 @@ CRATES = Path("/usr/share/cargo/registry")      # as Debian installs them
 # A package for the one file, and where cargo finds what that needs: here, and nowhere else.
 TOKIO_PACKAGE = """
 [package]
-name = "peer"
+name = "{name}"
 version = "0.0.0"
 edition = "2021"
 
 [[bin]]
-name = "peer"
+name = "{name}"
 path = "{source}"
 
 [dependencies]
@@ -60,9 +60,10 @@ class Took:
 class Bench:
     """The place of one run: a release build, a scratch directory, the peers."""
 
-    def __init__(self, build, quick, rounds):
+    def __init__(self, build, quick, rounds, works=None):
         self.build, self.quick, self.rounds = Path(build), quick, rounds
-        self.skipped = []
+        self.works = works              # of the core, these only; None: all
+        self.skipped, self.peers = [], {}
         self._scratch = tempfile.TemporaryDirectory(prefix="kin-bench-")
         self.scratch = Path(self._scratch.name)
 
@@ -103,22 +104,22 @@ class Bench:
                 return python
         return None
 
-    def go_peer(self):
-        """Go's side, built without network and outside of the tree."""
-        program = self.scratch / "peer"
+    def go_peer(self, name="peer"):
+        """A program of bench/peers in Go, built without network and outside of the tree."""
+        program = self.scratch / f"go-{name}"
         if program.exists():
             return str(program)
         if not shutil.which("go"):
             return None
         env = dict(os.environ, GO111MODULE="off", GOCACHE=str(self.scratch / "go-cache"))
-        subprocess.run(["go", "build", "-o", program, BENCH / "peers" / "peer.go"],
+        subprocess.run(["go", "build", "-o", program, BENCH / "peers" / f"{name}.go"],
                        check=True, env=env)
         return str(program)
 
-    def tokio_peer(self):
-        """tokio's side, built like Go's, of what Debian's packages hold."""
-        package = self.scratch / "tokio"
-        program = package / "target" / "release" / "peer"
+    def tokio_peer(self, name="peer"):
+        """The same on tokio, of what Debian's packages hold."""
+        package = self.scratch / f"tokio-{name}"
+        program = package / "target" / "release" / name
         if program.exists():
             return str(program)
         cargo = Path("/usr/bin/cargo")          # of the same version as the crates
@@ -127,7 +128,7 @@ class Bench:
         (package / ".cargo").mkdir(parents=True)
         (package / ".cargo" / "config.toml").write_text(TOKIO_CRATES.format(crates=CRATES))
         (package / "Cargo.toml").write_text(
-            TOKIO_PACKAGE.format(source=BENCH / "peers" / "peer.rs"))
+            TOKIO_PACKAGE.format(name=name, source=BENCH / "peers" / f"{name}.rs"))
         env = dict(os.environ, CARGO_HOME=str(package / "home"), RUSTC="/usr/bin/rustc")
         subprocess.run([cargo, "build", "--quiet", "--offline", "--release"], cwd=package,
                        check=True, env=env)

@@ -1,73 +1,99 @@
-"""The core beside itself and its peers: switches, tasks, trees, sleepers."""
+"""The core beside bare switches and its peers: the table of works.py, and what only kin has."""
 from collections import defaultdict
+from statistics import median
 
-from .commands import BENCH
+from .commands import say
+from .peers import find_peers
 from .report import Row, ratio_row
-
-# Sizes: (full, quick). asyncio does less of the same: its figures are per task, too.
-SIZES = {
-    "switch": (20_000_000, 4_000_000),
-    "yield": (10_000_000, 2_000_000),
-    "spawn": (10_000, 2_000),
-    "tree": (6, 6),
-    "limit": (5_000_000, 1_000_000),
-}
-GO_SIZES = {"yield": (2_000_000, 500_000), "spawn": (1_000, 200), "tree": (6, 6)}
-PYTHON_SIZES = {"yield": (100_000, 50_000), "spawn": (50, 20), "tree": (4, 4)}
+from .works import WORKS
 
 
-def one_round(bench, go, python, samples):
-    """Every side once, one after the other."""
-    for name, sizes in SIZES.items():
-        size = str(sizes[bench.quick])
-        for figure, value in bench.figures([bench.program(name), size]).items():
-            samples["kin", figure].append(value)
-        for side, peer, peer_sizes in (("Go", go, GO_SIZES), ("asyncio", python, PYTHON_SIZES)):
-            if peer and name in peer_sizes:
-                figures = bench.figures([*peer, name, str(peer_sizes[name][bench.quick])],
-                                        GOMAXPROCS="1")
-                samples[side, name].append(figures[name])
+def sides_of(bench, work):
+    """Who does this work: name and command, kin first."""
+    found = find_peers(bench)
+    sides = {"kin": [bench.program(work.kin[0])]}
+    if "bare switch" in work.peers:
+        sides["bare switch"] = [bench.program("switch")]
+    return sides | {peer: found[peer] for peer in work.peers if peer in found}
 
 
-def sleepers(bench, go):
+def figure_of(work, side):
+    if side == "kin":
+        return work.figure or work.name
+    return "switch" if side == "bare switch" else work.peers_figure or work.name
+
+
+def wanted(bench):
+    return [work for work in WORKS if bench.works is None or work.key in bench.works]
+
+
+def one_round(bench, number, samples):
+    """Every side of every work once, one after the other."""
+    for work in wanted(bench):
+        if number >= work.most_rounds:
+            continue
+        for side, command in sides_of(bench, work).items():
+            figures = bench.figures(work.command(side, command, bench.quick))
+            samples[work.key][side].append(figures[figure_of(work, side)])
+            for figure, title in work.extras.items():
+                if figure in figures:
+                    samples[f"{work.key}, {title}"][side].append(figures[figure])
+
+
+def rows_of(work, samples):
+    """A row for each peer; the target stands at the best of those that it names."""
+    peers = [peer for peer in samples if peer != "kin"]
+    named = [peer for peer in peers if peer in (work.among or work.peers)]
+    best = min(named, key=lambda peer: median(samples[peer]), default=None)
+    for peer in peers:
+        target = {"at_most": work.at_most} if peer == best and work.at_most else {}
+        yield ratio_row(work.title, ("kin", samples["kin"]), (peer, samples[peer]),
+                        work=work.title, **target)
+
+
+def rows_of_sleepers(samples):
+    """tokio's tasks have no stacks: what kin's first touch of those takes is taken off."""
+    touch = samples["sleepers, first touch of a page, ns"]["kin"]
+    less = [cpu - page for cpu, page in zip(samples["sleepers"]["kin"], touch)]
+    if less and samples["sleepers"]["tokio"]:
+        yield ratio_row("a million sleepers, CPU less first touch of stacks", ("kin", less),
+                        ("tokio", samples["sleepers"]["tokio"]), at_most=1)
+    for title in ("wall, s", "peak memory of each, KiB"):
+        for side, values in samples[f"sleepers, {title}"].items():
+            yield Row(f"a million sleepers, {title}: {side}", values, "",
+                      at_most=4.6 if side == "kin" and "memory" in title else None)
+
+
+def rows_of_kin(samples):
+    """What is promised of kin alone, or beside itself."""
+    alone = samples["timeout"]["kin"]
+    for beside in ("10,000", "1,000,000"):
+        values = samples[f"timeout{beside.replace(',', '')}"]["kin"]
+        if alone and values:
+            yield ratio_row(f"limit, wait: beside {beside}", ("kin", values), ("alone", alone),
+                            at_most=1.2)
+    for side, values in samples["cancel, until the call returns, ns"].items():
+        yield Row(f"cancel 100,000 blocked, until the call returns: {side}", values, "ns")
+    for side, values in samples["tree, peak memory, MiB"].items():
+        yield Row(f"skynet, peak memory: {side}", values, "MiB",
+                  at_most=29 if side == "kin" else None)
+
+
+def dormitory(bench):
+    """All asleep at the same time: what each weighs, and how late the last of them woke."""
     tasks = 100_000 if bench.quick else 1_000_000
     figures = bench.figures([bench.program("sleepers"), str(tasks)])
-    rows = [Row(f"{tasks:,} sleepers: memory of each", [figures["sleepers_kib"]], "KiB",
+    return [Row(f"{tasks:,} asleep at once: memory of each", [figures["sleepers_kib"]], "KiB",
                 at_most=4.6),
-            Row(f"{tasks:,} sleepers: the last is late by", [figures["sleepers_late_ms"]], "ms")]
-    if go:
-        theirs = bench.figures([*go, "sleepers", str(tasks)], GOMAXPROCS="1")
-        rows.append(Row(f"{tasks:,} sleepers: memory of each in Go", [theirs["sleepers_kib"]],
-                        "KiB"))
-    return rows
+            Row(f"{tasks:,} asleep at once: late by at most", [figures["sleepers_late_ms"]], "ms",
+                at_most=2)]
 
 
 def measure(bench):
-    program, python = bench.go_peer(), bench.python()
-    go = [program] if program else bench.skip("Go", "not installed (golang-go)")
-    asyncio = [python, str(BENCH / "peers" / "peer.py")] if python else bench.skip(
-        "asyncio", "no Python 3.11")
-    samples = defaultdict(list)
-    for _ in range(bench.rounds):
-        one_round(bench, go, asyncio, samples)
-
-    def side(name, figure):
-        return name, samples[name, figure]
-
-    switch = "switch", samples["kin", "switch"]
-    rows = [Row("bare switch", samples["kin", "switch"], "ns"),
-            ratio_row("yield", side("kin", "yield"), switch),
-            ratio_row("spawn and join of a named task", side("kin", "spawn"), switch, at_most=5),
-            ratio_row("the same with a record of its outcome", side("kin", "spawn_recorded"),
-                      switch),
-            ratio_row("task of a tree of 1,111,111", side("kin", "tree"), switch),
-            ratio_row("limit set and lifted", side("kin", "limit"), switch),
-            ratio_row("limit set and lifted around a yield", side("kin", "limit_yield"), switch)]
-    for peer in ("Go", "asyncio"):
-        if samples[peer, "tree"]:
-            target = {"at_least": 5} if peer == "Go" else {}
-            rows += [ratio_row("yield", side(peer, "yield"), side("kin", "yield")),
-                     ratio_row("spawn and join", side(peer, "spawn"), side("kin", "spawn_recorded")),
-                     ratio_row("tree of tasks", side(peer, "tree"), side("kin", "tree"),
-                               **target)]
-    return rows + sleepers(bench, go)
+    samples = defaultdict(lambda: defaultdict(list))
+    for number in range(bench.rounds):
+        say(f"core: round {number + 1} of {bench.rounds}")
+        one_round(bench, number, samples)
+    rows = [row for work in wanted(bench) for row in rows_of(work, samples[work.key])]
+    rows += [*rows_of_kin(samples), *rows_of_sleepers(samples)]
+    return rows if bench.works else rows + dormitory(bench)

@@ -8,6 +8,13 @@ from dataclasses import dataclass, field
 from statistics import median, quantiles
 
 
+def middle_half(values):
+    if len(values) < 3:
+        return min(values), max(values)
+    low, _, high = quantiles(values, n=4, method="inclusive")
+    return low, high
+
+
 @dataclass
 class Row:
     what: str                       # "tree of 1,111,111 tasks: Go / kin"
@@ -16,6 +23,7 @@ class Row:
     at_most: float = None           # the target, one of these or none
     at_least: float = None
     sides: dict = field(default_factory=dict)   # what the ratio was made of, by name
+    work: str = None                # of the plot's line where it belongs to one
 
     @property
     def middle(self):
@@ -33,10 +41,14 @@ class Row:
     @property
     def spread(self):
         """The middle half of the values."""
-        if len(self.values) < 3:
-            return min(self.values), max(self.values)
-        low, _, high = quantiles(self.values, n=4, method="inclusive")
-        return low, high
+        return middle_half(self.values)
+
+    @property
+    def clear(self):
+        """Whether the whole middle half lies on that side of the target."""
+        low, high = self.spread
+        target = self.at_most if self.at_most is not None else self.at_least
+        return target is None or not low <= target <= high
 
     def target_text(self):
         if self.at_most is not None:
@@ -48,7 +60,7 @@ class Row:
     def as_json(self):
         return {"what": self.what, "unit": self.unit, "median": self.middle,
                 "values": self.values, "at_most": self.at_most, "at_least": self.at_least,
-                "met": self.met, "sides": self.sides}
+                "met": self.met, "clear": self.clear, "work": self.work, "sides": self.sides}
 
 
 def ratio_row(what, above, below, **target):
@@ -63,11 +75,19 @@ def number(value):
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
+def verdict(row):
+    if row.met is None:
+        return ""
+    return ("met" if row.met else "MISSED") + ("" if row.clear else ", not clearly")
+
+
 def print_table(rows):
+    """What was compared, the medians of both sides, and the ratio."""
     width = max((len(row.what) for row in rows), default=0)
-    print(f"\n{'':{width}}  {'median':>9}  {'middle half':>17}  {'target':>8}")
+    print(f"\n{'':{width}}  {'sides':>15}  {'median':>9}  {'middle half':>17}  {'target':>8}")
     for row in rows:
         low, high = row.spread
-        verdict = {True: "met", False: "MISSED", None: ""}[row.met]
-        print(f"{row.what:{width}}  {number(row.middle):>6} {row.unit:<2}  "
-              f"{number(low):>8} {number(high):>8}  {row.target_text():>8}  {verdict}")
+        sides = " : ".join(number(median(values)) for values in row.sides.values()
+                           if isinstance(values, list))
+        print(f"{row.what:{width}}  {sides:>15}  {number(row.middle):>6} {row.unit:<2}  "
+              f"{number(low):>8} {number(high):>8}  {row.target_text():>8}  {verdict(row)}")
