@@ -237,11 +237,11 @@ static int refuse_call(struct kin__runtime *rt)
 {
     struct kin__task *task = rt->current;
 
-    kin__told(task->scope);
     rt->refusals = rt->refused == task->base.id ? rt->refusals + 1 : 1;
     rt->refused = task->base.id;
     if (rt->refusals >= KIN__RETRIES_BORNE || (task->base.flags & KIN__RETRIES))
-        note_retry(rt, task);
+        note_retry(rt, task);           /* others run: more may be cancelled after it */
+    kin__told(task->scope);
     return KIN_ECANCELED;
 }
 

@@ -175,3 +175,27 @@ KIN_TEST(T50_a_catch_all_that_tries_again_never_gets_through)
     CHECK_INT(kin_now() - start, 0);
     CHECK_CODE(kin_scope_close(&s, 0), 0);
 }
+
+/* Others run while a retried call is refused: what they cancel is told by that call, too. */
+static int fail_now(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+KIN_TEST(C10_a_refused_call_tells_what_was_cancelled_while_it_yielded)
+{
+    struct kin_scope_state state = { .cancelled = false };
+    kin_group outer = kin_group_open();
+    kin_scope past = kin_scope_open(.timeout = -1);
+
+    kin_spawn(&outer, fail_now, NULL);
+    for (int i = 0; i < 1100 && !state.cancelled; i++) {
+        CHECK_CODE(kin_sleep(1), KIN_ECANCELED);
+        CHECK_CODE(kin_group_look(&outer, &state), 0);
+    }
+    CHECK(state.cancelled && state.told);
+    CHECK_CODE(kin_scope_close(&past, 0), KIN_ECANCELED);
+    CHECK_CODE(kin_group_close(&outer, 0), -EIO);
+    drop_reports();
+}

@@ -94,9 +94,9 @@ MUTANTS = [Mutant(*fields) for fields in (
      "    if (!own && !asked && code", "    if (!own && asked && code"),
     # ---------------------------------------------------------------- cancellation
     ("C1 a cancellation is said once", "core/cancel.c",
-     "    kin__told(task->scope);\n    rt->refusals =",
+     "    kin__told(task->scope);\n    return KIN_ECANCELED;\n}\n\n/* A blocking call",
      "    kin__told(task->scope);\n    task->scope->flags &= ~(uint32_t)KIN__REACHED;\n"
-     "    rt->refusals ="),
+     "    return KIN_ECANCELED;\n}\n\n/* A blocking call"),
     ("C2 a finished wait is turned into a cancellation", "core/wait.c",
      "    kin__park(rt, task);\n    if (task->result == KIN_ECANCELED)",
      "    kin__park(rt, task);\n    if (task->scope->flags & KIN__REACHED)\n"
