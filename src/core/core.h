@@ -419,6 +419,15 @@ static inline void kin__wait_init(struct kin_wait *wait, const struct kin_wait_o
     wait->task = kin__rt->current;
 }
 
+/* Wakes all that wait, with one result. */
+static inline void kin__wake_all(struct kin_wait_list *list, int result)
+{
+    struct kin_wait *wait;
+
+    while ((wait = kin_wait_list_take(list)))
+        kin_wait_wake(wait, result);
+}
+
 /* sched.c: who runs next, and on which stack */
 int64_t kin__clock(struct kin__runtime *rt);
 void kin__queue_splice(struct kin__task_queue *front, struct kin__task_queue *back);
@@ -459,7 +468,6 @@ int kin__service_again(struct kin__runtime *rt, struct kin__task *task, int code
 void kin__services_end(struct kin__runtime *rt, struct kin__group *group);
 const struct kin__group *kin__start_home(const struct kin__start *start);
 void kin__collect(struct kin__group *group, kin_task *record);
-void kin__takers_send_away(struct kin__group *group);
 void kin__watchers_tell(kin_task *record);
 
 /* group.c */

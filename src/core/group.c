@@ -137,10 +137,7 @@ void kin__group_give_slot(struct kin__runtime *rt, struct kin__group *group)
 /* Whoever still waits for room in a cancelled group is told no. */
 void kin__group_refuse_spawners(struct kin__group *group)
 {
-    struct kin_wait *spawner;
-
-    while ((spawner = kin_wait_list_take(&group->spawners)))
-        kin_wait_wake(spawner, KIN_ECANCELED);
+    kin__wake_all(&group->spawners, KIN_ECANCELED);
 }
 
 /* ------------------------------------------------------------------ outcomes */
@@ -231,7 +228,7 @@ void kin__group_idle(struct kin__group *group)
 {
     struct kin_wait *closer = group->closer;
 
-    kin__takers_send_away(group);
+    kin__wake_all(&group->takers, 0);           /* there is nobody left who could end */
     group->closer = NULL;
     if (closer)
         kin_wait_wake(closer, 0);

@@ -41,15 +41,6 @@ void kin__collect(struct kin__group *group, kin_task *record)
     group->collected_last = record;
 }
 
-/* There is nobody left who could end. */
-void kin__takers_send_away(struct kin__group *group)
-{
-    struct kin_wait *taker;
-
-    while ((taker = kin_wait_list_take(&group->takers)))
-        kin_wait_wake(taker, 0);
-}
-
 static kin_task *take_collected(struct kin__group *group)
 {
     kin_task *record = group->collected;

@@ -353,7 +353,6 @@ int kin_remote_open(kin_remote *remote, kin_group *group)
 void kin_remote_close(kin_remote *remote)
 {
     struct line *line;
-    struct kin_wait *wait;
 
     if (!is_open(remote))
         return;
@@ -364,8 +363,7 @@ void kin_remote_close(kin_remote *remote)
     line = remote->line;
     shut(remote);
     answer_all(line->bell);
-    while ((wait = kin_wait_list_take(&line->waiters)))
-        kin_wait_wake(wait, KIN_ECLOSED);
+    kin__wake_all(&line->waiters, KIN_ECLOSED);
     line_free(line);
 }
 

@@ -30,15 +30,12 @@ int kin_event_wait(kin_event *event)
 
 void kin_event_set(kin_event *event)
 {
-    struct kin_wait *wait;
-
     if (event->waiters.first && kin_wait_list_claim(&event->waiters) < 0) {
         kin__misuse(NULL, "an event set outside of its waiters' runtime");
         return;
     }
     event->set = true;
-    while ((wait = kin_wait_list_take(&event->waiters)))
-        kin_wait_wake(wait, 0);
+    kin__wake_all(&event->waiters, 0);
 }
 
 void kin_event_clear(kin_event *event)

@@ -24,15 +24,6 @@ static inline uint64_t kin__waiter_id(const struct kin_wait *wait)
     return ((const struct kin__task *)wait->task)->base.id;
 }
 
-/* Wakes all that wait, with one result. */
-static inline void kin__wake_all(struct kin_wait_list *list, int result)
-{
-    struct kin_wait *wait;
-
-    while ((wait = kin_wait_list_take(list)))
-        kin_wait_wake(wait, result);
-}
-
 /* mutex.c */
 /* Locks for something that is built on a mutex, and has its own name in dumps. */
 int kin__mutex_lock(kin_mutex *mutex, const struct kin_wait_ops *ops);
