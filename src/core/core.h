@@ -432,7 +432,7 @@ static inline void kin__wake_all(struct kin_wait_list *list, int result)
 int64_t kin__clock(struct kin__runtime *rt);
 void kin__queue_splice(struct kin__task_queue *front, struct kin__task_queue *back);
 void kin__queue_sort(struct kin__task_queue *queue);
-void kin__park(struct kin__runtime *rt, struct kin__task *task);
+void kin__park_with_care(struct kin__runtime *rt, struct kin__task *task);   /* see park.h */
 void kin__yield(struct kin__runtime *rt);
 /* A turn under a foreign loop, by its two halves: what has come and everybody once; then
  * whether anybody is runnable. They never wait. */
@@ -494,6 +494,7 @@ bool kin__scope_within(const struct kin__scope *scope, const struct kin__scope *
 void kin__scope_arm(struct kin__runtime *rt, struct kin__scope *scope, int64_t timeout,
                     int64_t deadline);
 struct kin__group *kin__scope_find(const kin_scope *handle);
+void kin__scope_construct(void *record);
 void kin__scope_init(struct kin__runtime *rt, struct kin__group *record, enum kin__kind kind,
                      struct kin__task *owner, const char *at, const char *name);
 void kin__scope_begin(struct kin__runtime *rt, struct kin__group *record, enum kin__kind kind,

@@ -65,7 +65,7 @@ void kin__misuse(const char *at, const char *format, ...)
 static bool pools_open(struct kin__runtime *rt)
 {
     return kin__pool_open(&rt->tasks, sizeof(struct kin__task), kin__task_construct) &&
-           kin__pool_open(&rt->groups, sizeof(struct kin__group), NULL) &&
+           kin__pool_open(&rt->groups, sizeof(struct kin__group), kin__scope_construct) &&
            kin__pool_open(&rt->errors, sizeof(kin_error), NULL) && kin__timers_open(rt) &&
            kin__stack_pool_for(rt, rt->options.stack);
 }

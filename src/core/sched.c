@@ -17,14 +17,10 @@
  * A turn is at most 128 steps. Between turns, timers get their time, completed
  * I/O wakes its tasks, timers fire; when nothing is runnable, the backend waits.
  */
-#include "core/core.h"
+#include "core/park.h"
 
 #if defined __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#endif
-#if defined __SANITIZE_THREAD__
-#include <sanitizer/tsan_interface.h>
 #endif
 
 int64_t kin__clock(struct kin__runtime *rt)
@@ -117,32 +113,6 @@ static inline struct kin__task *pop_ahead(struct kin__runtime *rt)
     return next;
 }
 
-enum { FETCH_PLACES = 2, FETCH_FRAMES = 6 };    /* places ahead; cache lines of the stack */
-
-/* What has been parked for long is neither in the cache nor in the TLB. So the frames
- * through which a woken task returns are fetched some places before its turn, and its
- * record one place earlier. (A macro: gcc takes a function that only prefetches for pure,
- * and drops the call.) */
-#define fetch_lines(from, lines)                                \
-    do {                                                        \
-        for (size_t line = 0; line < (lines); line++)           \
-            __builtin_prefetch((const char *)(from) + line * 64, 1); \
-    } while (0)
-
-static struct kin__task *pop_woken(struct kin__runtime *rt)
-{
-    struct kin__task *next = kin__queue_pop(&rt->ready), *soon = rt->ready.head;
-
-    rt->streak = 0;
-    for (int i = 0; i < FETCH_PLACES && soon; i++)
-        soon = soon->next;
-    if (soon && soon->sp)
-        fetch_lines(soon->sp, FETCH_FRAMES);
-    if (soon && soon->next)
-        fetch_lines(soon->next, sizeof *soon / 64);
-    return next;
-}
-
 /* One of the first so many by chance, whoever spawned or woke it (Q2). */
 static struct kin__task *pop_random(struct kin__runtime *rt)
 {
@@ -172,7 +142,7 @@ static struct kin__task *pop(struct kin__runtime *rt)
         kin__queue_splice(&rt->fresh, &rt->ahead);
     if (rt->ahead.head && (!rt->ready.head || rt->streak++ < KIN__STREAK))
         return pop_ahead(rt);
-    return pop_woken(rt);
+    return kin__pop_woken(rt);
 }
 
 /* -------------------------------------------------------------------- turns */
@@ -309,43 +279,6 @@ static inline struct kin__task *next_task(struct kin__runtime *rt)
 
 /* ------------------------------------------------------------------- stacks */
 
-/* On the stack that was switched to, NULL if for the first time. The thread's own,
- * that the run or step began on, is the first to be left, and its bounds nobody knows but
- * the sanitizer. */
-static inline void arrived(struct kin__runtime *rt, struct kin__stack *on)
-{
-    (void)rt, (void)on;
-#if defined __SANITIZE_ADDRESS__
-    const void *low;
-    size_t size;
-
-    __sanitizer_finish_switch_fiber(on ? on->fake : NULL, &low, &size);
-    if (!rt->host_stack.low) {
-        rt->host_stack.low = (char *)(uintptr_t)low;
-        rt->host_stack.top = rt->host_stack.low + size;
-    }
-#endif
-}
-
-/* The sanitizers keep books of their own on each stack. A dying stack's frames
- * are never returned to. */
-static void switch_stack(struct kin__runtime *rt, struct kin__stack *from, void **save,
-                         struct kin__stack *to, void *load, bool dying)
-{
-    (void)rt, (void)from, (void)to, (void)dying;
-#if defined __SANITIZE_ADDRESS__
-    __sanitizer_start_switch_fiber(dying ? NULL : &from->fake, to->low,
-                                   (size_t)(to->top - to->low));
-#endif
-#if defined __SANITIZE_THREAD__
-    if (!from->fiber)
-        from->fiber = __tsan_get_current_fiber();       /* the thread's own */
-    __tsan_switch_to_fiber(to->fiber, 0);
-#endif
-    kin__switch(save, load);
-    arrived(rt, from);
-}
-
 static void loop(void);
 
 /* What to load to run the task, on a stack of its own; NULL if there is none. */
@@ -368,8 +301,8 @@ static void *context_of(struct kin__task *task)
     return kin__switch_prepare((char *)kin__stack_error_slot(task->stack), loop);
 }
 
-static __attribute__((noinline)) void park_with_care(struct kin__runtime *rt,
-                                                     struct kin__task *task)
+__attribute__((noinline)) void kin__park_with_care(struct kin__runtime *rt,
+                                                   struct kin__task *task)
 {
     struct kin__task *next;
     void *load;
@@ -381,25 +314,9 @@ static __attribute__((noinline)) void park_with_care(struct kin__runtime *rt,
             continue;
         }
         rt->current = next;
-        switch_stack(rt, task->stack, &task->sp, next->stack, load, false);
+        kin__switch_stack(rt, task->stack, &task->sp, next->stack, load, false);
         return;
     }
-}
-
-/* Mostly the next is somebody who was woken, and nothing else is to be thought of. */
-void kin__park(struct kin__runtime *rt, struct kin__task *task)
-{
-    struct kin__task *next = rt->ready.head;
-
-    if (kin__unlikely(!next || !next->sp || next == task || rt->ahead.head || rt->fresh.head ||
-                      rt->steps == 0 || rt->seed)) {
-        park_with_care(rt, task);
-        return;
-    }
-    pop_woken(rt);
-    rt->steps--;
-    rt->current = next;
-    switch_stack(rt, task->stack, &task->sp, next->stack, next->sp, false);
 }
 
 void kin__yield(struct kin__runtime *rt)
@@ -448,7 +365,7 @@ static void leave_stack(struct kin__runtime *rt, struct kin__stack *stack, struc
     }
     rt->current = next;
     give_stack_back(rt, stack);
-    switch_stack(rt, stack, &nowhere, next->stack, load, true);
+    kin__switch_stack(rt, stack, &nowhere, next->stack, load, true);
 }
 
 /* The next task that has not started and belongs on a stack like this one. Comes
@@ -473,7 +390,7 @@ static void loop(void)
     struct kin__stack *stack = task->stack;
     const struct kin__stack_pool *stacks = kin__stack_pool_of(stack);
 
-    arrived(rt, NULL);
+    kin__arrived(rt, NULL);
     for (;;) {
         task->stack = stack;
         rt->current = task;

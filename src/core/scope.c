@@ -178,13 +178,29 @@ static void bind_local(struct kin__group *record, kin_local *local, const char *
 
 /* ---------------------------------------------------------- open and close */
 
-/* What groups and plain scopes have in common; the record is not zeroed. */
+/* A free record is a constructed one, as for tasks: it has no children and no reason, and
+ * its timers are idle. */
+void kin__scope_construct(void *record)
+{
+    struct kin__group *group = record;
+
+    group->scope.timer.kind = KIN__TIMER_SCOPE;
+    group->shield_timer.kind = KIN__TIMER_SHIELD;
+}
+
+/* What groups and plain scopes have in common: all that differs from a constructed record. */
 void kin__scope_init(struct kin__runtime *rt, struct kin__group *record, enum kin__kind kind,
                      struct kin__task *owner, const char *at, const char *name)
 {
-    record->scope = (struct kin__scope){ .owner = owner, .kind = (uint8_t)kind, .name = name,
-                                         .at = at ? at : "", .id = kin__new_id(rt) };
-    record->shield_timer = (struct kin__timer){ .kind = KIN__TIMER_SHIELD };
+    struct kin__scope *scope = &record->scope;
+
+    scope->parent = scope->prev = scope->next = NULL;
+    scope->id = kin__new_id(rt);
+    scope->name = name;
+    scope->at = at ? at : "";
+    scope->flags = 0;
+    scope->kind = (uint8_t)kind;
+    scope->owner = owner;
     record->shield = 0;
     record->grace = 0;
     record->locals = NULL;
@@ -249,11 +265,13 @@ void kin__scope_end(struct kin__runtime *rt, struct kin__scope *scope)
 
     assert(scope->owner->scope == scope && !scope->first);
     kin__timer_disarm(rt, &scope->timer);
-    kin__timer_disarm(rt, &record->shield_timer);
+    if (kin__unlikely(record->shield_timer.state != KIN__TIMER_IDLE))
+        kin__timer_disarm(rt, &record->shield_timer);
     scope->owner->scope = scope->parent;
     if (scope->parent)
         kin__scope_unlink(scope);
     scope->id = 0;
+    scope->reason = NULL;
     kin__pool_put(&rt->groups, record);
 }
 
@@ -310,7 +328,7 @@ int kin__scope_may_close(struct kin__runtime *rt, struct kin__scope *scope, cons
     return kin__scope_within(&task->base, scope) ? KIN_EDEADLK : KIN_ESTALE;
 }
 
-static int scope_close(struct kin__runtime *rt, struct kin__scope *scope, int rc)
+static kin__cold int scope_close(struct kin__runtime *rt, struct kin__scope *scope, int rc)
 {
     int order = kin__scope_may_close(rt, scope, "scope");
 
@@ -324,12 +342,8 @@ static int scope_close(struct kin__runtime *rt, struct kin__scope *scope, int rc
     return order < 0 && rc >= 0 ? order : rc;
 }
 
-int kin_scope_close(kin_scope *handle, int rc)
+static kin__cold int close_nothing(kin_scope *handle)
 {
-    struct kin__group *record = kin__scope_find(handle);
-
-    if (record)
-        return scope_close(kin__rt, &record->scope, rc);
     if (handle && handle->id == UINT64_MAX) {
         handle->id = 0;                         /* it never was open */
         if (kin__rt && kin__rt->current->unopened > 0) {
@@ -339,6 +353,20 @@ int kin_scope_close(kin_scope *handle, int rc)
     }
     kin__misuse(NULL, "a scope closed that is not open");
     return kin__rt ? KIN_ESTALE : KIN_ENORUN;
+}
+
+/* Mostly all went well in the innermost scope, and nobody in there was told anything. */
+int kin_scope_close(kin_scope *handle, int rc)
+{
+    struct kin__group *record = kin__scope_find(handle);
+
+    if (kin__unlikely(!record))
+        return close_nothing(handle);
+    if (kin__unlikely(rc < 0 || kin__rt->current->scope != &record->scope ||
+                      (record->scope.flags & KIN__TOLD)))
+        return scope_close(kin__rt, &record->scope, rc);
+    kin__scope_end(kin__rt, &record->scope);
+    return rc;
 }
 
 /* Nobody is told anything by that. */

@@ -6,7 +6,7 @@
  * that, and from then on a cancellation finds nothing to abort: whoever was
  * handed something owns it.
  */
-#include "core/core.h"
+#include "core/park.h"
 
 int kin_wait_prepare(struct kin_wait *wait, const struct kin_wait_ops *ops, void *object)
 {
@@ -19,18 +19,7 @@ int kin_wait_prepare(struct kin_wait *wait, const struct kin_wait_ops *ops, void
 
 int kin_wait_park(struct kin_wait *wait)
 {
-    struct kin__runtime *rt = kin__rt;
-    struct kin__task *task = wait->task;
-
-    assert(task == rt->current && !task->wait);
-    task->wait = wait;
-    rt->refusals = 0;
-    if (kin__unlikely(rt->options.faults != NULL))
-        kin__fault_wait(rt, task);
-    kin__park(rt, task);
-    if (task->result == KIN_ECANCELED)
-        kin__told(task->scope);
-    return task->result;
+    return kin__wait_park(wait);
 }
 
 int kin_wait_skip(void)
@@ -172,7 +161,7 @@ int kin_sleep(int64_t duration)
     if (rc < 0)
         return rc;
     kin__timer_arm(kin__rt, &sleeper.timer, duration);
-    return kin_wait_park(&sleeper.wait);
+    return kin__wait_park(&sleeper.wait);
 }
 
 int kin_sleep_until(int64_t time)
@@ -186,7 +175,7 @@ int kin_sleep_until(int64_t time)
     if (rc < 0)
         return rc;
     kin__timer_arm_at(kin__rt, &sleeper.timer, time);
-    return kin_wait_park(&sleeper.wait);
+    return kin__wait_park(&sleeper.wait);
 }
 
 /* Looks only: no blocking call, however often it is made. */

@@ -59,7 +59,7 @@ int kin_barrier_wait(kin_barrier *barrier)
         return end_round(barrier);
     barrier->waiting++;
     kin_wait_list_add(&barrier->waiters, &wait);
-    return kin_wait_park(&wait);
+    return kin__wait_park(&wait);
 }
 
 static void send_away(kin_barrier *barrier, bool broken)

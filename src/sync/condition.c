@@ -63,7 +63,7 @@ int kin_condition_wait(kin_condition *condition, kin_mutex *mutex)
     wait.value = mutex;
     kin_wait_list_add(&condition->waiters, &wait);
     kin__mutex_pass_on(mutex);
-    rc = kin_wait_park(&wait);
+    rc = kin__wait_park(&wait);
     return mutex->owner == kin_task_id() ? rc : KIN_EFOREIGN;
 }
 

@@ -1,6 +1,6 @@
 /* An event: a flag that tasks wait for. Setting it wakes all that wait, in the
  * order in which they came; clearing it afterwards takes nothing from them. */
-#include "core/core.h"
+#include "core/park.h"
 
 static bool event_abort(struct kin_wait *wait)
 {
@@ -25,7 +25,7 @@ int kin_event_wait(kin_event *event)
     if (event->set)
         return kin_wait_skip();
     kin_wait_list_add(&event->waiters, &wait);
-    return kin_wait_park(&wait);
+    return kin__wait_park(&wait);
 }
 
 void kin_event_set(kin_event *event)

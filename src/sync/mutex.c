@@ -97,7 +97,7 @@ int kin__mutex_lock(kin_mutex *mutex, const struct kin_wait_ops *ops)
         return rc;
     wait.value = NULL;
     kin_wait_list_add(&mutex->waiters, &wait);
-    return kin_wait_park(&wait);
+    return kin__wait_park(&wait);
 }
 
 int kin_mutex_lock(kin_mutex *mutex)

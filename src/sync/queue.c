@@ -173,7 +173,7 @@ int kin_queue_put(kin_queue *queue, void *item)
     kin__wait_init(&wait, &kin__queue_put_ops, queue);
     wait.value = item;
     kin_wait_list_add(&queue->putters, &wait);
-    return kin_wait_park(&wait);
+    return kin__wait_park(&wait);
 }
 
 int kin_queue_try_get(kin_queue *queue, void **item)
@@ -210,7 +210,7 @@ int kin_queue_get(kin_queue *queue, void **item)
         return rc;
     kin__wait_init(&wait, &kin__queue_get_ops, queue);
     kin_wait_list_add(&queue->getters, &wait);
-    rc = kin_wait_park(&wait);
+    rc = kin__wait_park(&wait);
     if (rc == 0)
         *item = wait.value;
     return rc;
@@ -248,7 +248,7 @@ int kin_queue_join(kin_queue *queue)
     if (queue->unfinished == 0)
         return kin_wait_skip();
     kin_wait_list_add(&queue->joiners, &wait);
-    return kin_wait_park(&wait);
+    return kin__wait_park(&wait);
 }
 
 static bool foreign_waiters(kin_queue *queue)

@@ -93,7 +93,7 @@ static int rwlock_wait(kin_rwlock *lock, bool write)
     if (rc != KIN_EAGAIN)
         return rc;
     kin_wait_list_add(&lock->waiters, &wait);
-    return kin_wait_park(&wait);
+    return kin__wait_park(&wait);
 }
 
 int kin_rwlock_read(kin_rwlock *lock)

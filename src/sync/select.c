@@ -93,7 +93,7 @@ static int wait_for_cases(struct kin_wait *head, struct kin_wait *waits, kin_cas
         if (cases[i].queue)
             link_case(head, &waits[i], &cases[i]);
     }
-    rc = kin_wait_park(head);
+    rc = kin__wait_park(head);
     for (i = 0; i < count && !waits[i].woken; i++)
         ;
     if (i == count)

@@ -1,6 +1,6 @@
 /* A counting semaphore. A unit that is released while somebody waits is handed to
  * the first in line and never becomes free in between, so nobody can overtake. */
-#include "core/core.h"
+#include "core/park.h"
 
 static bool semaphore_abort(struct kin_wait *wait)
 {
@@ -46,7 +46,7 @@ int kin_semaphore_acquire(kin_semaphore *semaphore)
         return rc;
     kin__wait_init(&wait, &semaphore_ops, semaphore);
     kin_wait_list_add(&semaphore->waiters, &wait);
-    return kin_wait_park(&wait);
+    return kin__wait_park(&wait);
 }
 
 int kin_semaphore_release(kin_semaphore *semaphore)

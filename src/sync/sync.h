@@ -8,7 +8,7 @@
 #ifndef KIN_SYNC_H
 #define KIN_SYNC_H
 
-#include "core/core.h"
+#include "core/park.h"
 
 /* May the running task touch the object? Not if tasks of another run wait on it or hold
  * it: whoever takes hold of an object claims its list. 0, KIN_EFOREIGN or KIN_ENORUN. */
