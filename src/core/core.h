@@ -542,6 +542,7 @@ extern const kin_reason kin__reason_deadline, kin__reason_deadlock, kin__reason_
 extern const struct kin_wait_ops kin__wait_join, kin__wait_cancelled;
 void kin__sleep_fire(struct kin__timer *timer);
 void kin__wait_abort(struct kin__task *task);
+void kin__wait_given_up(struct kin__task *task);        /* parking has ended in KIN_ECANCELED */
 
 /* error.c, error_tree.c */
 static inline kin_error *kin__mutable(const kin_error *error)

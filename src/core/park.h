@@ -113,7 +113,7 @@ static inline __attribute__((always_inline)) int kin__wait_park(struct kin_wait 
         kin__fault_wait(rt, task);
     kin__park(rt, task);
     if (kin__unlikely(task->result == KIN_ECANCELED))
-        kin__told(task->scope);
+        kin__wait_given_up(task);
     return task->result;
 }
 

@@ -17,6 +17,14 @@ int kin_wait_prepare(struct kin_wait *wait, const struct kin_wait_ops *ops, void
     return rc;
 }
 
+/* The task ends soon, as a rule, and its reason is then copied into the caller's record. */
+kin__cold void kin__wait_given_up(struct kin__task *task)
+{
+    for (size_t line = 0; task->record && line < sizeof *task->record; line += 64)
+        __builtin_prefetch((const char *)task->record + line, 1);
+    kin__told(task->scope);
+}
+
 int kin_wait_park(struct kin_wait *wait)
 {
     return kin__wait_park(wait);
