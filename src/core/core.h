@@ -33,7 +33,6 @@ enum {
     KIN__TURN_STEPS = 128,          /* task steps before timers and I/O are looked at (D4) */
     KIN__SKIPS = 64,                /* blocking calls without parking before one yields (D4) … */
     KIN__SKIPS_COST = 16,           /* … and counts as so many steps: they were as much work */
-    KIN__STREAK = 8,                /* tasks started ahead of a woken one, see sched.c */
     KIN__ERRORS_KEPT = 32,          /* failures a group stores; the rest is counted (G9) */
     KIN__CAUSES_KEPT = 32,          /* causes of causes: a loop may fail for ever (G9) */
     KIN__DRAWN_FROM = 64,           /* runnable tasks of which a seeded run draws the next */
@@ -226,7 +225,7 @@ struct kin__runtime {
     struct kin__task_queue ready;   /* woken, first in first out */
     struct kin__task_queue ahead;   /* not started, the last spawner's first */
     struct kin__task_queue fresh;   /* spawned in this step */
-    uint32_t streak;                /* steps in a row that were taken from ahead */
+    bool woken_turn;                /* the last step was a woken task's, not one from ahead */
     uint32_t steps;                 /* left in this turn */
     uint32_t careful;               /* turns of one step still to come */
     int64_t turn_began, trimmed;

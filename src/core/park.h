@@ -35,7 +35,6 @@ static inline struct kin__task *kin__pop_woken(struct kin__runtime *rt)
 {
     struct kin__task *next = kin__queue_pop(&rt->ready), *soon = rt->ready.head;
 
-    rt->streak = 0;
     for (int i = 0; i < FETCH_PLACES && soon; i++)
         soon = soon->next;
     if (soon && soon->sp)

@@ -10,9 +10,9 @@
  * Order. Tasks that are woken queue first in, first out. Tasks that are spawned
  * in a step run before what is queued already, in the order in which they were
  * spawned. So a tree of tasks is walked depth first, and as many stacks are in use
- * as it is deep; breadth first it would be as many as it has inner nodes. After
- * eight such steps in a row one woken task has its turn, so that nobody starves.
- * A task that yields goes behind everyone.
+ * as it is deep; breadth first it would be as many as it has inner nodes. Woken ones
+ * take turns with them, so that nobody starves, and whoever ends gives back a stack
+ * that the next can have. A task that yields goes behind everyone.
  *
  * A turn is at most 128 steps. Between turns, timers get their time, completed
  * I/O wakes its tasks, timers fire; when nothing is runnable, the backend waits.
@@ -140,9 +140,8 @@ static struct kin__task *pop(struct kin__runtime *rt)
     }
     if (rt->fresh.head)
         kin__queue_splice(&rt->fresh, &rt->ahead);
-    if (rt->ahead.head && (!rt->ready.head || rt->streak++ < KIN__STREAK))
-        return pop_ahead(rt);
-    return kin__pop_woken(rt);
+    rt->woken_turn = rt->ready.head && (!rt->ahead.head || !rt->woken_turn);
+    return rt->woken_turn ? kin__pop_woken(rt) : pop_ahead(rt);
 }
 
 /* -------------------------------------------------------------------- turns */

@@ -97,10 +97,9 @@ MUTANTS = [Mutant(*fields) for fields in (
      "    kin__told(task->scope);\n    return KIN_ECANCELED;\n}\n\n/* A blocking call",
      "    kin__told(task->scope);\n    task->scope->flags &= ~(uint32_t)KIN__REACHED;\n"
      "    return KIN_ECANCELED;\n}\n\n/* A blocking call"),
-    ("C2 a finished wait is turned into a cancellation", "core/wait.c",
-     "    kin__park(rt, task);\n    if (task->result == KIN_ECANCELED)",
-     "    kin__park(rt, task);\n    if (task->scope->flags & KIN__REACHED)\n"
-     "        task->result = KIN_ECANCELED;\n    if (task->result == KIN_ECANCELED)"),
+    ("C2 a finished wait is turned into a cancellation", "core/park.h",
+     "    kin__park(rt, task);\n", "    kin__park(rt, task);\n"
+     "    if (task->scope->flags & KIN__REACHED)\n        task->result = KIN_ECANCELED;\n"),
     ("C3 the last reason wins", "core/cancel.c",
      "    if (group->scope.flags & (KIN__SOFT | KIN__HARD))\n        return;\n    fill_reason",
      "    fill_reason"),
@@ -167,6 +166,8 @@ MUTANTS = [Mutant(*fields) for fields in (
     ("D3 a task's limit counts from the spawn of its group", "core/task.c",
      "kin__timer_arm(rt, &task->base.timer, task->timeout);",
      "kin__timer_arm(rt, &task->base.timer, task->timeout / 2);"),
+    ("D4 who spawns starves the woken", "core/sched.c",
+     "rt->ready.head && (!rt->ahead.head || !rt->woken_turn)", "rt->ready.head && !rt->ahead.head"),
     ("D4 calls that need not wait never yield", "core/wait.c",
      "if (kin__unlikely(++rt->skips >= KIN__SKIPS)) {", "if (kin__unlikely(rt->skips > 1)) {"),
     ("D4 timers wait until nobody runs", "core/sched.c",
