@@ -70,6 +70,8 @@ void kin__timers_settle(struct kin__runtime *rt, int64_t now);
 /* The earliest time to look again, KIN_FOREVER where none; exact if asked for. */
 int64_t kin__timers_next(struct kin__runtime *rt, bool exact);
 void kin__timers_expire(struct kin__runtime *rt, int64_t now);
+/* Does some of the work of times to come; false: there is none for now. */
+bool kin__timers_split_ahead(struct kin__runtime *rt, int64_t now);
 
 /* ------------------------------------------------------------ nodes: scopes */
 
@@ -174,6 +176,7 @@ struct kin__task {
     int64_t timeout;                /* where limited; armed at the first step */
     int result;                     /* what the wait returned */
     uint32_t unopened;              /* scopes for which there was no memory */
+    struct kin__timer sleep;
 } __attribute__((aligned(64)));
 
 /* -------------------------------------------------------------------- stacks */
@@ -194,7 +197,7 @@ struct kin__stack {
 /* Records of one size, whose addresses stay valid until the run ends */
 struct kin__pool {
     void *free;
-    void *slabs;
+    struct kin__pool_slab *slabs, *emptied;     /* emptied: with no record in use, not listed */
     size_t size;                    /* of a record */
     uint32_t next_slab;             /* records in the slab to come */
     void (*construct)(void *record);
@@ -271,6 +274,7 @@ static inline struct kin__task *kin__task_of(struct kin__scope *scope)
 bool kin__pool_open(struct kin__pool *pool, size_t size, void (*construct)(void *record));
 void *kin__pool_grow(struct kin__pool *pool);
 void kin__pool_close(struct kin__pool *pool);
+void kin__pool_trim(struct kin__pool *pool);    /* takes time for each free record */
 
 /* Constructed when its slab was made; later, as it was given back. The next one is
  * fetched ahead, or each get would wait for the link in a record out of the cache. */
@@ -566,20 +570,22 @@ void kin__error_name(char *out, size_t size, const char *name);
 /* stack.c */
 struct kin__stack_pool {
     struct kin__stack_pool *next;
-    struct kin__slab *available;    /* slabs with free stacks, last used first */
-    struct kin__slab *full;
+    struct kin__slab *available;    /* slabs with stacks in use and free ones, last used first */
+    struct kin__slab *full, *empty;
     size_t stride;                  /* address space of a stack, guard included */
     uint32_t next_slab;
-    uint32_t empty;                 /* slabs with no stack in use, */
-    uint32_t spare;                 /* … and the fewest there were since the last trim */
+    uint32_t empties;               /* slabs with no stack in use, */
+    uint32_t spare;                 /* … the fewest of them since the last look, */
+    uint32_t excess;                /* … and those of them to be unmapped */
     uint64_t live;
     size_t colour;
 };
 struct kin__stack_pool *kin__stack_pool_for(struct kin__runtime *rt, size_t size);
 struct kin__stack *kin__stack_get(struct kin__stack_pool *pool);
 void kin__stack_put(struct kin__stack *stack);
-/* Unmaps slabs that nobody has used for a while. Only between steps. */
-void kin__stack_pools_trim(struct kin__runtime *rt, int64_t now);
+/* Unmaps a slab that nobody has used for a while; false: there is none. Between steps. */
+bool kin__stack_pools_trim(struct kin__runtime *rt, int64_t now);
+void kin__stack_pools_empty(struct kin__runtime *rt);       /* unmaps all that nobody uses */
 void kin__stack_pools_destroy(struct kin__runtime *rt);
 struct kin__stack_pool *kin__stack_pool_of(const struct kin__stack *stack);
 kin_error *kin__stack_error_slot(const struct kin__stack *stack);
@@ -608,6 +614,9 @@ void *kin__os_alloc(size_t size);               /* zeroed, for a cache line; NUL
 void kin__os_free(void *memory);
 void *kin__os_map(size_t size);                 /* NULL; reserved, not touched */
 void kin__os_unmap(void *memory, size_t size);
+/* Lets go of whole pages inside; they read as zero from then on. */
+void kin__os_discard(void *memory, size_t size);
+void kin__os_trim(void);                        /* what the allocator holds unused */
 int64_t kin__os_now(void);
 void kin__os_catch_overflow(void);              /* F5; nested calls are counted */
 void kin__os_release_overflow(void);

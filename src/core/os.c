@@ -11,6 +11,9 @@
 #include "core/core.h"
 
 #include <pthread.h>
+#if defined __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +61,22 @@ void *kin__os_map(size_t size)
 void kin__os_unmap(void *memory, size_t size)
 {
     munmap(memory, size);
+}
+
+void kin__os_discard(void *memory, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)memory;
+    uintptr_t first = (from + page - 1) & ~(page - 1), last = (from + size) & ~(page - 1);
+
+    if (first < last)
+        madvise((char *)memory + (first - from), last - first, MADV_DONTNEED);
+}
+
+void kin__os_trim(void)
+{
+#if defined __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 int64_t kin__os_now(void)

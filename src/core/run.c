@@ -87,6 +87,7 @@ static void host_init(struct kin__runtime *rt)
     host->base = (struct kin__scope){ .owner = host, .kind = KIN__TASK, .name = "main",
                                       .at = rt->options.at ? rt->options.at : "",
                                       .id = kin__new_id(rt) };
+    host->sleep.kind = KIN__TIMER_SLEEP;
     host->scope = &host->base;
     host->stack = &rt->host_stack;
     rt->current = host;
@@ -352,6 +353,19 @@ int kin_facts(struct kin_facts *facts)
     for (struct kin__stack_pool *pool = rt->stacks; pool; pool = pool->next)
         facts->stacks += pool->live;
     return 0;
+}
+
+void kin_trim(void)
+{
+    struct kin__runtime *rt = kin__rt;
+
+    if (!rt)
+        return;
+    kin__stack_pools_empty(rt);
+    kin__pool_trim(&rt->tasks);
+    kin__pool_trim(&rt->groups);
+    kin__pool_trim(&rt->errors);
+    kin__os_trim();
 }
 
 /* Only the running task can have run over its stack. */

@@ -164,9 +164,9 @@ static bool retry_starved(struct kin__runtime *rt)
     return true;
 }
 
-static int64_t patience(const struct kin__runtime *rt, int64_t now, int64_t next)
+static int64_t patience(struct kin__runtime *rt, int64_t now, int64_t next)
 {
-    if (rt->stepped)
+    if (rt->stepped || kin__timers_split_ahead(rt, now) || kin__stack_pools_trim(rt, now))
         return 0;
     return next == KIN_FOREVER ? KIN_FOREVER : next > now ? next - now : 0;
 }
@@ -240,6 +240,7 @@ static __attribute__((noinline)) void turn(struct kin__runtime *rt)
         idle(rt, now);
         now = kin__clock(rt);
     }
+    kin__timers_split_ahead(rt, now);
     kin__stack_pools_trim(rt, now);
     rt->turn_began = now;
 }
@@ -255,6 +256,7 @@ bool kin__step_settle(struct kin__runtime *rt)
         kin__timers_settle(rt, now);
         kin__timers_expire(rt, now);
     } while (!any_runnable(rt) && idle(rt, now));
+    kin__timers_split_ahead(rt, now);
     kin__stack_pools_trim(rt, now);
     return any_runnable(rt);
 }

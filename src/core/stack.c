@@ -12,8 +12,11 @@
  * Guards are set when a stack is handed out for the first time. The best guard is
  * MADV_GUARD_INSTALL (Linux 6.13): it splits no mapping, so there is no limit to
  * their number. Where it fails, mprotect; where that fails too (its limit is
- * vm.max_map_count), a canary, which is looked at when the task ends. Slabs that
- * have been empty for a while are unmapped, all but one.
+ * vm.max_map_count), a canary, which is looked at when the task ends.
+ *
+ * Stacks come from slabs that are in use already, so that others become empty, and
+ * those that nobody needed for a while are unmapped, all but one. To unmap a slab takes
+ * as long as hundreds of steps: it is one a turn, or who sleeps would wake late.
  */
 #include "core/core.h"
 #include "kin_config.h"
@@ -45,7 +48,7 @@ static const uint64_t CANARY = 0x6b696e2063616e61;
 enum guard_kind { GUARD_ADVICE, GUARD_PROTECT, GUARD_CANARY };
 
 struct kin__slab {
-    struct kin__slab *next, *prev;      /* in the pool's available or full list */
+    struct kin__slab *next, *prev;      /* in one of the pool's lists */
     struct kin__stack_pool *pool;
     char *base;
     uint32_t count, fresh, used;        /* of stacks; never handed out yet; in use */
@@ -119,10 +122,8 @@ static struct kin__slab *slab_new(struct kin__stack_pool *pool)
     slab->pool = pool;
     slab->count = count;
     slab->fresh = count;
-    pool->empty++;
     if (pool->next_slab < MOST_STACKS)
         pool->next_slab *= 2;
-    slabs_push(&pool->available, slab);
     return slab;
 }
 
@@ -195,9 +196,30 @@ static struct kin__stack *hand_out_fresh(struct kin__slab *slab)
     return stack;
 }
 
+/* A slab that has a stack to give: one that is in use already, or else an empty one. */
+static struct kin__slab *slab_with_room(struct kin__stack_pool *pool)
+{
+    struct kin__slab *slab = pool->available;
+
+    if (kin__likely(slab != NULL))
+        return slab;
+    slab = pool->empty;
+    if (slab) {
+        slabs_remove(&pool->empty, slab);
+        if (--pool->empties < pool->spare)
+            pool->spare = pool->empties;
+        pool->excess = 0;
+    } else {
+        slab = slab_new(pool);
+    }
+    if (slab)
+        slabs_push(&pool->available, slab);
+    return slab;
+}
+
 struct kin__stack *kin__stack_get(struct kin__stack_pool *pool)
 {
-    struct kin__slab *slab = pool->available ? pool->available : slab_new(pool);
+    struct kin__slab *slab = slab_with_room(pool);
     struct kin__stack *stack;
 
     if (!slab)
@@ -208,9 +230,7 @@ struct kin__stack *kin__stack_get(struct kin__stack_pool *pool)
     else
         stack = hand_out_fresh(slab);
     pool->live++;
-    if (slab->used++ == 0 && --pool->empty < pool->spare)
-        pool->spare = pool->empty;
-    if (slab->used == slab->count) {
+    if (++slab->used == slab->count) {
         slabs_remove(&pool->available, slab);
         slabs_push(&pool->full, slab);
     }
@@ -226,39 +246,57 @@ void kin__stack_put(struct kin__stack *stack)
     stack->next = slab->free;
     slab->free = stack;
     pool->live--;
-    if (slab != pool->available) {
-        slabs_remove(slab->used == slab->count ? &pool->full : &pool->available, slab);
+    if (slab->used == slab->count) {
+        slabs_remove(&pool->full, slab);
         slabs_push(&pool->available, slab);
     }
-    if (--slab->used == 0)
-        pool->empty++;
-}
-
-static void pool_trim(struct kin__stack_pool *pool)
-{
-    struct kin__slab *slab, *next;
-
-    for (slab = pool->available; slab && pool->spare > 1; slab = next) {
-        next = slab->next;
-        if (slab->used > 0)
-            continue;
+    if (--slab->used == 0) {
         slabs_remove(&pool->available, slab);
-        pool->empty--;
-        pool->spare--;
-        slab_destroy(slab);
+        slabs_push(&pool->empty, slab);
+        pool->empties++;
     }
-    pool->spare = pool->empty;
 }
 
-/* A slab that is unmapped and soon needed again costs more than it gives: only those
- * go that were spare all the time since the last look. */
-void kin__stack_pools_trim(struct kin__runtime *rt, int64_t now)
+/* --------------------------------------------------------------- giving back */
+
+static void unmap_one(struct kin__stack_pool *pool)
 {
-    if (now - rt->trimmed < TRIM_EVERY)
-        return;
-    rt->trimmed = now;
-    for (struct kin__stack_pool *pool = rt->stacks; pool; pool = pool->next)
-        pool_trim(pool);
+    struct kin__slab *slab = pool->empty;
+
+    slabs_remove(&pool->empty, slab);
+    pool->empties--;
+    slab_destroy(slab);
+}
+
+/* What was empty all the time since the last look is spare: a slab that is unmapped and
+ * soon needed again costs more than it gives. True if there was one to unmap. */
+bool kin__stack_pools_trim(struct kin__runtime *rt, int64_t now)
+{
+    bool look = now - rt->trimmed >= TRIM_EVERY, unmapped = false;
+
+    if (look)
+        rt->trimmed = now;
+    for (struct kin__stack_pool *pool = rt->stacks; pool; pool = pool->next) {
+        if (look) {
+            pool->excess = pool->spare > 1 ? pool->spare - 1 : 0;
+            pool->spare = pool->empties;
+        }
+        if (pool->excess > 0 && pool->empties > 1) {
+            pool->excess--;
+            unmap_one(pool);
+            unmapped = true;
+        }
+    }
+    return unmapped;
+}
+
+void kin__stack_pools_empty(struct kin__runtime *rt)
+{
+    for (struct kin__stack_pool *pool = rt->stacks; pool; pool = pool->next) {
+        while (pool->empty)
+            unmap_one(pool);
+        pool->spare = pool->excess = 0;
+    }
 }
 
 static void slabs_destroy(struct kin__slab *list)
@@ -279,6 +317,7 @@ void kin__stack_pools_destroy(struct kin__runtime *rt)
         next = pool->next;
         slabs_destroy(pool->available);
         slabs_destroy(pool->full);
+        slabs_destroy(pool->empty);
         kin__os_free(pool);
     }
     rt->stacks = NULL;

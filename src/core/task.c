@@ -51,6 +51,7 @@ void kin__task_construct(void *record)
     *task = (struct kin__task){ .base.kind = KIN__TASK };
     task->base.owner = task;
     task->base.timer.kind = KIN__TIMER_SCOPE;
+    task->sleep.kind = KIN__TIMER_SLEEP;
     task->scope = &task->base;
 }
 

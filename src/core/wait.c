@@ -129,21 +129,17 @@ struct kin_wait *kin_wait_list_take(struct kin_wait_list *list)
 
 /* ---------------------------------------------------------------- sleeping */
 
-struct sleeper {
-    struct kin_wait wait;
-    struct kin__timer timer;
-};
-
+/* The timer lies in the task's record and not beside the wait: a million sleepers' records
+ * are in the cache, or nearly, when they are sorted by time; their stacks are not. */
 static bool sleep_abort(struct kin_wait *wait)
 {
-    kin__timer_disarm(kin__rt, &kin__container(wait, struct sleeper, wait)->timer);
+    kin__timer_disarm(kin__rt, &((struct kin__task *)wait->task)->sleep);
     return true;
 }
 
 static void sleep_describe(const struct kin_wait *wait, char *text, size_t size)
 {
-    struct sleeper *sleeper = kin__container(wait, struct sleeper, wait);
-    int64_t when = kin__timer_when(kin__rt, &sleeper->timer);
+    int64_t when = kin__timer_when(kin__rt, &((struct kin__task *)wait->task)->sleep);
 
     if (when == KIN_FOREVER)
         snprintf(text, size, "for ever");
@@ -153,37 +149,42 @@ static void sleep_describe(const struct kin_wait *wait, char *text, size_t size)
 
 static const struct kin_wait_ops sleep_ops = { "sleep", sleep_abort, sleep_describe };
 
+/* kin_wait_wake, without a look at the stack. */
 void kin__sleep_fire(struct kin__timer *timer)
 {
-    kin_wait_wake(&kin__container(timer, struct sleeper, timer)->wait, 0);
+    struct kin__task *task = kin__container(timer, struct kin__task, sleep);
+
+    task->wait = NULL;
+    task->result = 0;
+    kin__ready(kin__rt, task);
 }
 
 int kin_sleep(int64_t duration)
 {
-    struct sleeper sleeper = { .timer.kind = KIN__TIMER_SLEEP };
+    struct kin_wait wait;
     int rc;
 
     if (duration <= 0)
         return kin_yield();
-    rc = kin_wait_prepare(&sleeper.wait, &sleep_ops, NULL);
+    rc = kin_wait_prepare(&wait, &sleep_ops, NULL);
     if (rc < 0)
         return rc;
-    kin__timer_arm(kin__rt, &sleeper.timer, duration);
-    return kin__wait_park(&sleeper.wait);
+    kin__timer_arm(kin__rt, &kin__rt->current->sleep, duration);
+    return kin__wait_park(&wait);
 }
 
 int kin_sleep_until(int64_t time)
 {
-    struct sleeper sleeper = { .timer.kind = KIN__TIMER_SLEEP };
+    struct kin_wait wait;
     int rc;
 
     if (time <= kin_now())
         return kin_yield();
-    rc = kin_wait_prepare(&sleeper.wait, &sleep_ops, NULL);
+    rc = kin_wait_prepare(&wait, &sleep_ops, NULL);
     if (rc < 0)
         return rc;
-    kin__timer_arm_at(kin__rt, &sleeper.timer, time);
-    return kin__wait_park(&sleeper.wait);
+    kin__timer_arm_at(kin__rt, &kin__rt->current->sleep, time);
+    return kin__wait_park(&wait);
 }
 
 /* Looks only: no blocking call, however often it is made. */

@@ -114,6 +114,92 @@ KIN_TEST_LIMIT(D1_the_wheel_does_what_its_model_does, 60)
     }
 }
 
+/* ------------------------------------------------------------------ in a crowd */
+
+enum { CROWD = 4000 };
+
+static struct kin__task sleeper[CROWD];
+static int64_t due[CROWD];
+static uint64_t armed_as[CROWD];        /* the how many-th arming; 0: not armed */
+
+/* Fired are those that are due, by time, and by arming where that is equal. */
+static void check_crowd(struct kin__runtime *rt, int64_t now)
+{
+    int64_t earliest = KIN_FOREVER, last = 0;
+    uint64_t last_as = 0;
+
+    for (struct kin__task *t; (t = kin__queue_pop(&rt->ready));) {
+        ptrdiff_t i = t - sleeper;
+
+        CHECK(armed_as[i] && due[i] <= now);
+        CHECK(due[i] > last || (due[i] == last && armed_as[i] > last_as));
+        last = due[i];
+        last_as = armed_as[i];
+        armed_as[i] = 0;
+    }
+    for (int i = 0; i < CROWD; i++)
+        if (armed_as[i] && due[i] < earliest)
+            earliest = due[i];
+    CHECK(earliest > now);
+    CHECK_INT(kin__timers_next(rt, true), earliest);
+    CHECK(kin__timers_next(rt, false) <= earliest);
+}
+
+static void change_one(struct kin__runtime *rt, int64_t now, unsigned scale, uint64_t number)
+{
+    size_t i = draw() % CROWD;
+
+    kin__timer_disarm(rt, &sleeper[i].sleep);
+    armed_as[i] = 0;
+    if (draw() % 8 == 0)
+        return;
+    due[i] = ((now + (int64_t)(draw() >> (64 - scale))) | 0xff) + 1;
+    armed_as[i] = number;
+    kin__timer_arm_at(rt, &sleeper[i].sleep, due[i]);
+}
+
+/* Slots are split ahead of their time, sometimes all of one, sometimes a part. */
+static void crowd_against_model(uint64_t seed, unsigned scale)
+{
+    struct kin__runtime fake, *rt = &fake, *real = kin__rt;
+    uint64_t number = 1;
+
+    state = seed;
+    memset(rt, 0, sizeof *rt);
+    rt->virtual_clock = true;
+    rt->virtual_now = (int64_t)(draw() >> 8);
+    CHECK(kin__timers_open(rt));
+    for (int i = 0; i < CROWD; i++) {
+        kin__task_construct(&sleeper[i]);
+        armed_as[i] = 0;
+    }
+    for (int step = 0; step < 300; step++) {
+        for (uint64_t n = draw() % CROWD; n > 0; n--)
+            change_one(rt, rt->virtual_now, scale, number++);
+        for (uint64_t n = draw() % 3 ? draw() % 40 : 0; n > 0; n--)
+            kin__timers_split_ahead(rt, rt->virtual_now);
+        rt->virtual_now = draw() % 3 ? kin__timers_next(rt, draw() % 2)
+                                     : rt->virtual_now + (int64_t)(draw() >> (66 - scale));
+        kin__rt = rt;
+        kin__timers_expire(rt, rt->virtual_now);
+        kin__rt = real;
+        check_crowd(rt, rt->virtual_now);
+    }
+    for (int i = 0; i < CROWD; i++)
+        kin__timer_disarm(rt, &sleeper[i].sleep);
+    kin__timers_close(rt);
+}
+
+KIN_TEST_LIMIT(D1_the_wheel_in_a_crowd_does_what_its_model_does, 60)
+{
+    for (unsigned scale = 12; scale < 44; scale++) {
+        tap_note("scale %u", scale);
+        crowd_against_model(scale * 0x9e3779b97f4a7c15, scale);
+    }
+}
+
+/* -------------------------------------------------------------------- queues */
+
 static void sort_against_model(size_t n)
 {
     struct kin__task *tasks = aligned_alloc(64, (n + 1) * sizeof *tasks);

@@ -844,6 +844,12 @@ POINT(kin_facts)
     return kin_facts(&facts);
 }
 
+POINT(kin_trim)
+{
+    kin_trim();
+    return 0;
+}
+
 /* ------------------------------------------------------------------- extensions */
 
 static struct kin_wait_list list;
