@@ -53,7 +53,7 @@ def rows_of(work, samples):
 
 def rows_of_sleepers(samples):
     """tokio's tasks have no stacks: what kin's first touch of those takes is taken off."""
-    touch = samples["sleepers, first touch of a page, ns"]["kin"]
+    touch = samples["sleepers, first touch of its stack, ns"]["kin"]
     less = [cpu - page for cpu, page in zip(samples["sleepers"]["kin"], touch)]
     if less and samples["sleepers"]["tokio"]:
         yield ratio_row("a million sleepers, CPU less first touch of stacks", ("kin", less),

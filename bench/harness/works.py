@@ -98,5 +98,5 @@ WORKS = (
          peers=("libuv",) + TASKS, same_size=True, python_size=100_000, most_rounds=2,
          at_most=1, among=("Go",),
          extras={"sleepers_s": "wall, s", "sleepers_peak_kib": "peak memory of each, KiB",
-                 "touch": "first touch of a page, ns"}),
+                 "touch": "first touch of its stack, ns"}),
 )

@@ -41,7 +41,7 @@
 
 enum { DEFAULT_STACK = 128 * 1024, LEAST_STACK = 96 * 1024, STACK_STEP = 64 * 1024 };
 static const size_t MOST_STACK = (size_t)1 << 36;       /* 64 GiB: beyond, it is a mistake */
-static const int64_t TRIM_EVERY = KIN_MS(100);
+static const int64_t TRIM_EVERY = KIN_S(1);
 enum { FIRST_STACKS = 16, MOST_STACKS = 256, COLOURS = 8, COLOUR = 128 };
 static const uint64_t CANARY = 0x6b696e2063616e61;
 
