@@ -166,6 +166,7 @@ static int attempt_once(struct item *item, struct page *page, kin_http_response 
     if (rc < 0)
         return rc;
     rc = kin_http(response, .url = item->text, .sink = take_piece, .sink_arg = page,
+                  .ca_file = item->fetch->options->cacert,
                   .proxy = item->fetch->demo != NULL ? "" : NULL);   /* its server is here */
     if (rc == 0)
         rc = kin_http_check(response);

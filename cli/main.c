@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <locale.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define HEAP_KEPT (16 << 20)
 
 /* Descriptors 0 to 2 that are closed would be given to the first files and sockets
  * that are opened, and our output would go there. They are taken up in the wrong
@@ -35,11 +38,22 @@ static int finish_output(void)
     return fflush(stdout) == 0 ? EXIT_ALL_OK : EXIT_OWN_FAULT;
 }
 
+/* With each page OpenSSL frees its buffers, some of them at the end of the heap, which malloc
+ * would give back to the system and take again, page by page: a twentieth of all the time. */
+static void keep_heap(void)
+{
+#if defined __GLIBC__
+    mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
+    mallopt(M_TOP_PAD, HEAP_KEPT / 16);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
 
     take_closed_streams();
+    keep_heap();
     setlocale(LC_CTYPE, "");      /* libcurl converts international host names from it */
     if (strcmp(command, "fetch") == 0) {
         argv[1] = (char[]){ "kin fetch" };      /* getopt_long begins its complaints with it */

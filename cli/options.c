@@ -19,8 +19,11 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define DEFAULT_TEXT_MAX (16u << 20)
+#define CACERT_MAX (64u << 20)
+#define CERTIFICATE "CERTIFICATE-----"       /* what the first line of each ends with */
 #define JOBS_MAX 1000000
 #define COUNT_MAX 1000000
 
@@ -35,6 +38,7 @@ enum {
     ID_UNORDERED,
     ID_TAG,
     ID_PROGRESS,
+    ID_CACERT,
     ID_COMPLETION
 };
 
@@ -208,6 +212,36 @@ static int set_progress(struct fetch_options *o, const char *value)
     return complain("--progress", value, "not one of auto, never, json");
 }
 
+/* Why there are no certificates to be had from it, or NULL. Curl opens it again, so it
+ * cannot be a pipe. */
+static const char *no_certificates(const char *path)
+{
+    struct stat st;
+    char *data;
+    size_t size;
+
+    if (stat(path, &st) < 0)
+        return strerror(errno);
+    if (!S_ISREG(st.st_mode))
+        return S_ISDIR(st.st_mode) ? strerror(EISDIR) : "not a regular file";
+    int rc = read_whole_file(path, CACERT_MAX, &data, &size);
+    if (rc < 0)
+        return strerror(-rc);
+    bool found = memmem(data, size, CERTIFICATE, strlen(CERTIFICATE)) != NULL;
+    free(data);
+    return found ? NULL : "there is no certificate in it (PEM)";
+}
+
+static int set_cacert(struct fetch_options *o, const char *value)
+{
+    const char *why = no_certificates(value);
+
+    if (why != NULL)
+        return complain("--cacert", value, why);
+    o->cacert = value;
+    return 0;
+}
+
 /* The array has room for every argument: see fetch_options_parse. */
 static int add_source(struct fetch_options *o, enum source_kind kind, const char *text)
 {
@@ -261,6 +295,8 @@ static const struct row rows[] = {
     { ID_PROGRESS, "progress", "HOW", "auto (a line on a terminal), never, or json",
       set_progress },
     { 'f', "file", "FILE", "read URLs from FILE, one a line (-: standard input)", set_file },
+    { ID_CACERT, "cacert", "FILE", "trust the certificate authorities in FILE (PEM), not the\n"
+      "system's", set_cacert },
     { 'g', "globoff", NULL, "take { } [ ] in URLs literally", set_globoff },
     { 'h', "help", NULL, "show this help", show_help },
     { ID_COMPLETION, "bash-completion", NULL, "print completions for bash", show_completion },
@@ -423,7 +459,7 @@ void fetch_completion(FILE *out)
           "    case $3 in\n"
           "    --progress) COMPREPLY=($(compgen -W 'auto never json' -- \"$2\")) ;;\n"
           "    -o|--output) COMPREPLY=($(compgen -d -- \"$2\")) ;;\n"
-          "    -f|--file) COMPREPLY=($(compgen -f -- \"$2\")) ;;\n"
+          "    -f|--file|--cacert) COMPREPLY=($(compgen -f -- \"$2\")) ;;\n"
           "    *) COMPREPLY=($(compgen -W \"$words\" -- \"$2\")) ;;\n"
           "    esac\n"
           "}\n"

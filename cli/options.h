@@ -40,6 +40,7 @@ struct fetch_options {
     char *text;                 /* the default result */
     size_t text_size;
     const char *output;
+    const char *cacert;         /* NULL: the system's certificate authorities */
     enum progress progress;
     bool json, unordered, tag, globoff;
     uint64_t given;             /* a bit for each row of the table that was used */

@@ -12,6 +12,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,10 +43,51 @@ static int check_scheme(CURLU *parsed, char *why, size_t size)
     return known ? 0 : -EINVAL;
 }
 
+static bool is_plain_port(const char *text, size_t length)
+{
+    unsigned port = 0;
+
+    if (length == 0 || length > 5 || text[0] == '0')
+        return false;
+    for (size_t i = 0; i < length; i++)
+        port = port * 10 + (unsigned)(text[i] - '0');
+    return port <= UINT16_MAX;
+}
+
+/* What nearly all URLs are: a scheme of ours, a host of letters and digits, perhaps a port,
+ * and a path in visible ASCII. The parser would find nothing wrong with it, in a tenth of
+ * all the time that a small page takes. */
+static bool is_plain(const char *url)
+{
+    const char *at = url;
+
+    if (strncmp(at, "http://", 7) == 0)
+        at += 7;
+    else if (strncmp(at, "https://", 8) == 0)
+        at += 8;
+    else
+        return false;
+    size_t host = strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-");
+    if (host == 0 || host > 253 || at[0] == '.' || at[0] == '-')
+        return false;
+    at += host;
+    if (*at == ':') {
+        size_t digits = strspn(++at, "0123456789");
+        if (!is_plain_port(at, digits))
+            return false;
+        at += digits;
+    }
+    if (*at != '/' && *at != '\0')
+        return false;
+    while (*at > 0x20 && *at < 0x7f)
+        at++;
+    return *at == '\0';
+}
+
 int url_check(const char *url, size_t length, char *why, size_t size)
 {
     int rc = check_bytes(url, length, why, size);
-    if (rc < 0)
+    if (rc < 0 || is_plain(url))
         return rc;
     if (strstr(url, "://") == NULL)
         return refuse(why, size, "not a URL: no http:// or https:// in front");

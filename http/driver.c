@@ -145,6 +145,7 @@ static void finish(struct kin__http_driver *d, struct kin__http_transfer *t, int
     let_go(d, t);
     t->commands = 0;
     t->over = true;
+    t->result = code;
     if (t->detached) {
         kin__http_release(t);
         return;
@@ -153,6 +154,8 @@ static void finish(struct kin__http_driver *d, struct kin__http_transfer *t, int
         int rc = kin__http_response_fill(t);
 
         code = code < 0 ? code : rc;
+        if (t->response->redirects > 0)         /* perhaps to a URL with a password */
+            kin__http_settings_forget(t);
     }
     t->result = code;
     if (t->parked) {
@@ -185,6 +188,10 @@ static CURLcode enter(struct kin__http_driver *d, struct kin__http_transfer *t)
 
 static CURLcode set_up(struct kin__http_driver *d, struct kin__http_transfer *t)
 {
+    if (kin__http_is_again(t)) {
+        t->set_up = true;
+        return kin__http_setup_again(t);
+    }
     if (t->easy) {
         curl_easy_reset(t->easy);
     } else {

@@ -51,6 +51,13 @@ struct kin__http_bytes {
     size_t used, capacity;
 };
 
+/* What an easy handle is set to, apart from the URL, where that is nothing unusual. */
+struct kin__http_settings {
+    bool known, https, http1, insecure, no_compression;
+    int max_redirects;
+    char *ca_file;                      /* a copy */
+};
+
 struct kin__http_transfer {
     struct kin__http_transfer *next;    /* in the inbox */
     struct kin__http_transfer *next_idle;
@@ -94,6 +101,7 @@ struct kin__http_transfer {
     bool upload_wanted, upload_ended;
 
     CURL *easy;
+    struct kin__http_settings settings; /* of easy, by the last request that ended well */
     struct curl_slist *headers;
     char error[CURL_ERROR_SIZE];
 };
@@ -141,8 +149,12 @@ bool kin__http_sockets_pending(const struct kin__http_sockets *sockets);
 void kin__http_sockets_rest(struct kin__http_sockets *sockets);
 void kin__http_sockets_close(struct kin__http_sockets *sockets);
 
-/* setup.c: tells curl what the request wants. CURLE_OK, or why not. */
+/* setup.c: tells curl what the request wants, of a handle that is new or reset. CURLE_OK, or
+ * why not. Again is for one that need not be reset, since only the URL is another. */
 CURLcode kin__http_setup(struct kin__http_transfer *transfer);
+bool kin__http_is_again(const struct kin__http_transfer *transfer);
+CURLcode kin__http_setup_again(struct kin__http_transfer *transfer);
+void kin__http_settings_forget(struct kin__http_transfer *transfer);
 
 /* file.c: a piece of a body to a descriptor of any kind. Blocks. 0 or a code. */
 int kin__http_write_fd(int fd, const char *data, size_t size);

@@ -26,6 +26,12 @@
  *
  * Options fail for want of memory or for a curl built without them; the first
  * failure is kept and ends the request.
+ *
+ * To reset a handle and to set all of this is a twelfth of what a small page takes. So it
+ * is left out where the last request of the handle has ended well, and was like this one
+ * in all but the URL: as all those of a list are. Only what has no strings of the caller's
+ * is compared, for these may have changed where they are (but for the CA file, of which
+ * there is a copy); and a URL that may hold a password begins and ends with a reset.
  */
 #include "http.h"
 
@@ -207,6 +213,65 @@ static void set_headers(struct setup *s)
         SET(s, HTTPHEADER, s->t->headers);
 }
 
+/* ------------------------------------------------------------- the same again */
+
+static bool is_usual(const struct kin_http_request *r)
+{
+    return !r->method && !r->headers && !r->body && !r->source && !r->proxy && !r->user_agent &&
+           !strchr(r->url, '@');
+}
+
+/* The CA file is the request's. */
+static struct kin__http_settings settings_of(const struct kin_http_request *r)
+{
+    return (struct kin__http_settings){
+        .known = is_usual(r),
+        .https = strncasecmp(r->url, "https", 5) == 0,
+        .http1 = r->http1 || r->sink,
+        .insecure = r->insecure,
+        .no_compression = r->no_compression,
+        .max_redirects = r->max_redirects,
+        .ca_file = (char *)(uintptr_t)r->ca_file,
+    };
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool kin__http_is_again(const struct kin__http_transfer *t)
+{
+    struct kin__http_settings now = settings_of(t->request);
+    const struct kin__http_settings *last = &t->settings;
+
+    return last->known && now.known && last->https == now.https && last->http1 == now.http1 &&
+           last->insecure == now.insecure && last->no_compression == now.no_compression &&
+           last->max_redirects == now.max_redirects && same_file(last->ca_file, now.ca_file);
+}
+
+CURLcode kin__http_setup_again(struct kin__http_transfer *t)
+{
+    assert(!t->headers);
+    return curl_easy_setopt(t->easy, CURLOPT_URL, t->request->url);
+}
+
+void kin__http_settings_forget(struct kin__http_transfer *t)
+{
+    free(t->settings.ca_file);
+    t->settings = (struct kin__http_settings){ 0 };
+}
+
+static void remember(struct kin__http_transfer *t)
+{
+    kin__http_settings_forget(t);
+    t->settings = settings_of(t->request);
+    if (!t->settings.ca_file)
+        return;
+    t->settings.ca_file = strdup(t->settings.ca_file);
+    t->settings.known = t->settings.known && t->settings.ca_file;
+}
+
 CURLcode kin__http_setup(struct kin__http_transfer *t)
 {
     struct setup s = { .t = t, .r = t->request, .rc = CURLE_OK };
@@ -218,5 +283,6 @@ CURLcode kin__http_setup(struct kin__http_transfer *t)
     set_trust(&s);
     set_method(&s);
     set_headers(&s);
+    remember(t);
     return s.rc;
 }

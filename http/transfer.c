@@ -22,16 +22,22 @@ void kin__http_transfer_free(struct kin__http_transfer *t)
     free_bytes(&t->body);
     free_bytes(&t->drain);
     free_bytes(&t->upload);
+    kin__http_settings_forget(t);
     free(t);
 }
 
-/* Pieces of streams are all of one size; a body in memory may have any. */
+/* Pieces of streams are all of one size; a body in memory may have any. The settings of
+ * the easy handle are known as long as nothing goes wrong. */
 void kin__http_transfer_clear(struct kin__http_transfer *t)
 {
-    struct kin__http_transfer kept = { .driver = t->driver, .easy = t->easy, .next = t->next,
+    struct kin__http_transfer kept = { .driver = t->driver, .sockets = t->sockets,
+                                       .easy = t->easy, .next = t->next,
                                        .posted = t->posted, .head = t->head, .body = t->body,
                                        .drain = t->drain, .upload = t->upload };
 
+    if (!t->over || t->result < 0)
+        kin__http_settings_forget(t);
+    kept.settings = t->settings;
     if (!t->streams)
         free_bytes(&kept.body);
     if (kept.head.capacity > KIN__HTTP_PIECE)

@@ -1,4 +1,4 @@
-"""kin fetch beside curl -Z and aiohttp: CPU and time of the client, start-up, memory."""
+"""kin fetch beside curl -Z, Go and aiohttp: CPU and time of the client, start-up, memory."""
 import os
 import socket
 import time
@@ -9,38 +9,62 @@ from .report import Row, ratio_row
 from .servers import find_nginx, nginx, write_lines
 
 
-def clients(bench, urls, jobs):
-    """The commands that fetch all URLs, so many at a time, and throw the pages away."""
+# The peers, and the most that kin may take of each one's CPU, and of its time.
+PEERS = (("curl -Z", "curl", 1.0, 1.0), ("Go", "golang-go", None, 1.0),
+         ("aiohttp", "python3-aiohttp", 1 / 3, 1.0))
+NAMES = {"cpu": "CPU", "wall": "time"}
+
+
+def clients(bench, urls, jobs, ca=None):
+    """The commands that fetch all URLs, so many at a time, and throw the pages away. ca: who
+    signed the server's certificate, which all of them verify."""
     listed = write_lines(bench.scratch / "urls", urls)
     config = write_lines(bench.scratch / "curl.conf",
                          (f'url = "{url}"\noutput = "/dev/null"' for url in urls))
-    commands = {"kin": [bench.kin, "fetch", "-j", str(jobs), "--progress", "never", "-f", listed]}
+    trusted = [ca] if ca else []
+    cacert = ["--cacert", ca] if ca else []
+    commands = {"kin": [bench.kin, "fetch", *cacert, "-j", str(jobs), "--progress", "never",
+                        "-f", listed]}
     if bench.curl():
         commands["curl -Z"] = [bench.curl(), "-q", "-s", "-Z", "--parallel-max", str(jobs),
-                               "-K", config]
+                               *cacert, "-K", config]
+    if bench.go_peer("fetch"):
+        commands["Go"] = [bench.go_peer("fetch"), str(jobs), listed, *trusted]
     if bench.python("aiohttp"):
         commands["aiohttp"] = [bench.python("aiohttp"), BENCH / "peers" / "fetch.py", str(jobs),
-                               listed]
+                               listed, *trusted]
     return commands
 
 
-def cpu_of_clients(bench, urls, jobs):
+def cpu_and_time(bench, urls, jobs, ca=None):
     took = defaultdict(list)
     for _ in range(bench.rounds):
-        for name, command in clients(bench, urls, jobs).items():
+        for name, command in clients(bench, urls, jobs, ca).items():
             took[name].append(bench.measure(command))
             if took[name][-1].status != 0:
                 raise RuntimeError(f"{name} ended with status {took[name][-1].status}")
     rows = []
-    for peer, target in (("curl -Z", 1.0), ("aiohttp", 1 / 3)):
-        if peer not in took:
-            bench.skip(peer, "not installed")
-            continue
-        for what, get in (("CPU", lambda t: t.cpu), ("time", lambda t: t.wall)):
+    for peer, _, of_cpu, of_time in PEERS:
+        for what, target in (("cpu", of_cpu), ("wall", of_time)) if peer in took else ():
             rows.append(ratio_row(
-                f"{len(urls):,} pages, {jobs} at a time, {what}",
-                ("kin", [get(t) for t in took["kin"]]), (peer, [get(t) for t in took[peer]]),
-                **({"at_most": round(target, 3)} if what == "CPU" else {})))
+                f"{len(urls):,} pages{', TLS' if ca else ''}, {jobs} at a time, {NAMES[what]}",
+                ("kin", [getattr(t, what) for t in took["kin"]]),
+                (peer, [getattr(t, what) for t in took[peer]]),
+                **({"at_most": round(target, 3)} if target else {})))
+    return rows
+
+
+def fetched(bench, site):
+    there = clients(bench, site.http, 1)
+    for peer, package, _, _ in PEERS:
+        if peer not in there:
+            bench.skip(peer, f"needs {package}")
+    if not site.https:
+        bench.skip("TLS", "needs openssl")
+    rows = []
+    for jobs in (5, 50):
+        rows += cpu_and_time(bench, site.http, jobs)
+        rows += cpu_and_time(bench, site.https, jobs, site.ca) if site.https else []
     return rows
 
 
@@ -96,8 +120,7 @@ def measure(bench):
     if not find_nginx():
         bench.skip("nginx", "not installed")
         return rows
-    with nginx(bench.scratch) as urls:
-        for jobs in (5, 50):
-            rows += cpu_of_clients(bench, urls, jobs)
-        rows += memory(bench, urls)
+    with nginx(bench.scratch) as site:
+        rows += fetched(bench, site)
+        rows += memory(bench, site.http)
     return rows

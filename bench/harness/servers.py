@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 NGINX_CONF = """
@@ -26,10 +27,28 @@ http {{
     client_body_temp_path {dir}/temp; proxy_temp_path {dir}/temp;
     fastcgi_temp_path {dir}/temp; uwsgi_temp_path {dir}/temp; scgi_temp_path {dir}/temp;
     types {{ text/plain txt; }}
-    server {{ listen 127.0.0.1:{port} backlog=4096; root {dir}/pages; }}
+    root {dir}/pages;
+    server {{ listen 127.0.0.1:{http} backlog=4096; }}
+    {tls}
 }}
 """
+# HTTP/1.1 for all: without http2 nobody can agree on another.
+NGINX_TLS = """
+    server {{
+        listen 127.0.0.1:{https} ssl backlog=4096;
+        ssl_certificate {ca};
+        ssl_certificate_key {ca}.key;
+    }}
+"""
 PAGES, PAGE_BYTES = 10_000, 1_000
+
+
+@dataclass
+class Site:
+    """The URLs of the same pages, and the file with the certificate of those of https."""
+    http: list
+    https: list         # empty where there is no openssl
+    ca: Path
 
 
 def free_port():
@@ -62,21 +81,37 @@ def find_nginx():
     return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
 
 
+def make_certificate(path):
+    """For 127.0.0.1, signed by itself; False where there is no openssl."""
+    if not shutil.which("openssl"):
+        return False
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "7",
+                    "-subj", "/CN=kin bench", "-addext", "subjectAltName=IP:127.0.0.1",
+                    "-keyout", f"{path}.key", "-out", path],
+                   check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    return True
+
+
 @contextlib.contextmanager
 def nginx(scratch):
-    """10,000 pages of 1,000 bytes; gives their URLs."""
-    directory, port = Path(scratch) / "nginx", free_port()
+    """10,000 pages of 1,000 bytes, by http and https; gives their Site."""
+    directory, http, https = Path(scratch) / "nginx", free_port(), free_port()
     pages = directory / "pages"
     pages.mkdir(parents=True)
     for i in range(PAGES):
         (pages / f"{i}.txt").write_bytes(b"%-*d\n" % (PAGE_BYTES - 1, i))
     conf = directory / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""
-    conf.write_text(NGINX_CONF.format(dir=directory, port=port, user=user))
+    ca = directory / "ca.pem"
+    tls = NGINX_TLS.format(https=https, ca=ca) if make_certificate(ca) else ""
+    conf.write_text(NGINX_CONF.format(dir=directory, http=http, tls=tls, user=user))
     command = [find_nginx(), "-c", conf, "-p", directory, "-e", directory / "error.log"]
     with ended_after(subprocess.Popen(command, stderr=subprocess.DEVNULL)) as process:
-        wait_for_port(port, process)
-        yield [f"http://127.0.0.1:{port}/{i}.txt" for i in range(PAGES)]
+        wait_for_port(http, process)
+        yield Site([f"http://127.0.0.1:{http}/{i}.txt" for i in range(PAGES)],
+                   [f"https://127.0.0.1:{https}/{i}.txt" for i in range(PAGES)] if tls else [],
+                   ca)
 
 
 @contextlib.contextmanager

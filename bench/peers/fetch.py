@@ -1,9 +1,10 @@
 """What one writes in Python for `kin fetch -j N -f FILE`: aiohttp, a TaskGroup and
 a Semaphore.
 
-    fetch.py N FILE
+    fetch.py N FILE [CA]
 """
 import asyncio
+import ssl
 import sys
 
 import aiohttp
@@ -15,11 +16,12 @@ async def fetch(session, limit, url):
         return await response.read()
 
 
-async def main(jobs, path):
+async def main(jobs, path, ca=None):
     with open(path) as lines:
         urls = lines.read().split()
     limit = asyncio.Semaphore(jobs)
-    connector = aiohttp.TCPConnector(limit=jobs)
+    trusted = {"ssl": ssl.create_default_context(cafile=ca)} if ca else {}
+    connector = aiohttp.TCPConnector(limit=jobs, **trusted)
     async with aiohttp.ClientSession(connector=connector) as session:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(fetch(session, limit, url)) for url in urls]
@@ -27,4 +29,4 @@ async def main(jobs, path):
         sys.stdout.buffer.write(task.result())
 
 
-asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
+asyncio.run(main(int(sys.argv[1]), *sys.argv[2:]))

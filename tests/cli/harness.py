@@ -13,6 +13,7 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -211,6 +212,20 @@ def schema_check(line):
 
 # ------------------------------------------------------------------ the server
 
+def make_certificate(path, names="IP:127.0.0.1"):
+    """A certificate signed by itself, with its key in the same file."""
+    if shutil.which("openssl") is None:
+        raise Skip("no openssl")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
+                    "-subj", "/CN=kin test", "-addext", "subjectAltName=" + names,
+                    "-keyout", path + ".key", "-out", path],
+                   check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    with open(path, "a") as whole, open(path + ".key") as key:
+        whole.write(key.read())
+    return path
+
+
 def wait_for(s, count):
     """Until so many requests have come."""
     until = time.monotonic() + LIMIT
@@ -221,7 +236,8 @@ def wait_for(s, count):
 
 
 class Server:
-    """A server on loopback; what a page does follows from its path:
+    """A server on loopback, of https where a certificate is given; what a page does follows
+    from its path:
 
     /page/N         200, "page N\n"              /wait/MS/N    the same, after MS
     /size/N         N bytes                      /status/S     that status
@@ -234,14 +250,18 @@ class Server:
     /drop/K/N       closes without a word K times, then 200
     """
 
-    def __init__(self):
+    def __init__(self, certificate=None):
+        self.tls = None
+        if certificate:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(certificate)
         self.lock = threading.Lock()
         self.requests, self.seen = [], {}
         self.now = self.most = 0
         self.closing = False
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.port = self.socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.port}"
         self.connections = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -271,6 +291,8 @@ class Server:
     def _serve(self, connection):
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.tls:
+                connection = self.tls.wrap_socket(connection, server_side=True)
             with connection, connection.makefile("rb") as lines:
                 while self._serve_one(connection, lines):
                     pass

@@ -17,10 +17,12 @@ static bool fails(void)
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *memory, size_t size);
+char *__real_strdup(const char *text);
 char *__real_strndup(const char *text, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
+char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t size);
 
 void *__wrap_malloc(size_t size)
@@ -36,6 +38,11 @@ void *__wrap_calloc(size_t n, size_t size)
 void *__wrap_realloc(void *memory, size_t size)
 {
     return fails() ? NULL : __real_realloc(memory, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails() ? NULL : __real_strdup(text);
 }
 
 char *__wrap_strndup(const char *text, size_t size)
@@ -95,7 +102,8 @@ static int three_requests(void *arg)
     fail_at = s->k;
     rc[0] = kin_http(&r, .url = url("HTTP", "/long.txt"), .headers = headers);
     kin_http_response_free(&r);
-    rc[1] = kin_http(&r, .url = url("HTTP", "/gzip/long.txt"), .sink = sink);
+    rc[1] = kin_http(&r, .url = url("HTTP", "/gzip/long.txt"), .sink = sink,
+                    .ca_file = file("ca.pem"));
     kin_http_response_free(&r);
     rc[2] = kin_http(&r, .url = url("HOSTILE", "/echo"), .source = source, .source_arg = &given);
     kin_http_response_free(&r);
@@ -138,16 +146,11 @@ static bool is_a_failure(int rc)
     return is_no_memory(rc) || kin_class(rc) == KIN_CLASS_HTTP;
 }
 
-static char *duplicate(const char *text)
-{
-    return fails() ? NULL : strdup(text);
-}
-
 TEST_LIMIT(memory_of_curl_runs_out_while_it_is_set_up, 120)
 {
     sweeping_curl = true;
     CHECK_INT(curl_global_init_mem(CURL_GLOBAL_DEFAULT, __wrap_malloc, free, __wrap_realloc,
-                                   duplicate, __wrap_calloc), 0);
+                                   __wrap_strdup, __wrap_calloc), 0);
     CHECK(sweep(is_a_failure) >= 30);
 }
 
