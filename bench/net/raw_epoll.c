@@ -1,26 +1,23 @@
-/* The limit, first way: an echo server straight on epoll.
- *
- * Connections are registered once, edge-triggered, for both directions. A read that gets
- * less than it asked for has taken all there was: whatever comes later is another edge. So a
- * message costs one recv and one send, and a share of an epoll_wait; no epoll_ctl, and no
- * recv that says EAGAIN. Only where the peer has finished sending is one more read needed, to
- * see the end.
- *
- * What does not fit into the socket is kept, and nothing more is read until it is out.
- */
+
 #include "net.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { EVENTS = 512 };
+enum { EVENTS = 128 };
 
 struct connection {
     int fd;
     bool ending;                /* half-closed, or broken: a short read says nothing */
     char *kept;                 /* what could not be sent yet, or NULL */
     size_t kept_size;
+};
+
+struct answer {                 /* received, and to be sent */
+    struct connection *to;
+    size_t size;
+    char bytes[NET_BUFFER];
 };
 
 static int epoll;
@@ -115,18 +112,59 @@ static void accept_all(int listener)
     net_require(errno == EAGAIN || errno == ECONNABORTED, "accept4");
 }
 
-static void dispatch(const struct epoll_event *event, struct connection *listener)
+/* False: nothing is to be answered. */
+static bool receive(struct connection *c, struct answer *answer)
+{
+    ssize_t n = recv(c->fd, answer->bytes, sizeof answer->bytes, 0);
+
+    if (n > 0) {
+        answer->to = c;
+        answer->size = (size_t)n;
+        return true;
+    }
+    if (n == 0 || errno != EAGAIN)
+        close_connection(c);
+    return false;
+}
+
+/* False: nothing is to be answered later. */
+static bool dispatch(const struct epoll_event *event, struct connection *listener,
+                     struct answer *answer)
 {
     struct connection *c = event->data.ptr;
 
     if (c == listener) {
         accept_all(c->fd);
-        return;
+        return false;
     }
     if (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         c->ending = true;
+    if (!c->ending && !c->kept)
+        return receive(c, answer);
     if (!serve(c))
         close_connection(c);
+    return false;
+}
+
+/* A full buffer may not have been all. */
+static void reply(const struct answer *answer)
+{
+    struct connection *c = answer->to;
+    bool broken = false, sent = send_all(c, answer->bytes, answer->size, &broken);
+
+    if (broken || (sent && answer->size == sizeof answer->bytes && !serve(c)))
+        close_connection(c);
+}
+
+static void turn(const struct epoll_event *events, int n, struct connection *listener)
+{
+    static struct answer answers[EVENTS];
+    int count = 0;
+
+    for (int i = 0; i < n; i++)
+        count += dispatch(&events[i], listener, &answers[count]);
+    for (int i = 0; i < count; i++)
+        reply(&answers[i]);
 }
 
 int main(void)
@@ -142,7 +180,6 @@ int main(void)
         int n = epoll_wait(epoll, events, EVENTS, -1);
 
         net_require(n >= 0 || errno == EINTR, "epoll_wait");
-        for (int i = 0; i < n; i++)
-            dispatch(&events[i], &listener);
+        turn(events, n, &listener);
     }
 }

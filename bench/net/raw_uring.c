@@ -11,6 +11,18 @@
  * while one is being sent is queued behind it. A receive that stops (no buffer was left, the
  * kernel gave its turn to others) is submitted again; a connection is closed when its
  * receive has ended and its last answer is out.
+ *
+ * Reviewed and frozen: a change needs a measurement. Tried without gain (at most 1 % of the
+ * processor time of a request with 64 connections, at most 3 %, and not clearly, with 1,000
+ * or 5,000): smaller rings; few buffers at first, and more as they run out; ordinary
+ * descriptors; answers without a completion (CQE_SKIP_SUCCESS); a receive that does not poll
+ * first; a multishot poll, and recv() when it tells; COOP_TASKRUN; taking all that the kernel
+ * has before the first answer; fetching connection and buffer into the cache ahead.
+ * Worse: send() at once, 1 % with 64 connections and 20 % with 1,000, since receiving and
+ * sending then take turns in the processor's cache. Not taken: to wait until 64 have come or
+ * 50 us have passed (Linux 6.12) saves 6 to 11 % with 1,000, and delays each answer by those
+ * 50 us where there are few. Not tried: what else liburing 2.3 does not know (bundles,
+ * buffers consumed in parts, a ring without an index array).
  */
 #include "net.h"
 

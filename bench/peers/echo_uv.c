@@ -5,10 +5,12 @@
  *
  * As libuv's users write it: a handle a connection, memory from the allocation callback (one
  * buffer for all: it is answered before the next read), uv_try_write first and a write
- * request for what that leaves; each short connection has a timer of its own.
+ * request for what that leaves, shutdown before close; each short connection has a timer of
+ * its own. Debian's libuv leaves SIGPIPE to its user.
  */
 #include "net.h"
 
+#include <signal.h>
 #include <uv.h>
 
 enum { AT_ONCE = 50 };
@@ -55,6 +57,24 @@ static void hang_up(uv_stream_t *stream)
         uv_close((uv_handle_t *)stream, free_handle);
 }
 
+static void shut_down(uv_shutdown_t *shutdown, int status)
+{
+    (void)status;
+    hang_up(shutdown->handle);
+    free(shutdown);
+}
+
+/* The peer sends no more: goes when all answers are out. */
+static void end(uv_stream_t *stream)
+{
+    uv_shutdown_t *shutdown = memory(sizeof *shutdown);
+
+    if (uv_shutdown(shutdown, stream, shut_down) < 0) {
+        free(shutdown);
+        hang_up(stream);
+    }
+}
+
 static void written(uv_write_t *write, int status)
 {
     if (status < 0)
@@ -76,6 +96,10 @@ static void answer(uv_stream_t *stream, ssize_t n, const uv_buf_t *got)
     uv_buf_t buffer;
     int sent;
 
+    if (n == UV_EOF) {
+        end(stream);
+        return;
+    }
     if (n < 0) {
         hang_up(stream);
         return;
@@ -205,6 +229,7 @@ int main(int argc, char **argv)
     long count;
 
     net_raise_limit();
+    net_require(signal(SIGPIPE, SIG_IGN) != SIG_ERR, "signal");
     if (argc == 2 && strcmp(argv[1], "echo") == 0) {
         serve(loop);
         return 1;
