@@ -10,7 +10,10 @@
  * and needs neither a stack nor memory.
  *
  * "Told" marks the scopes in which a call has said KIN_ECANCELED, up to the
- * outermost one cancelled: what closes may report as cancelled or timed out.
+ * outermost one cancelled: what closes may report as cancelled or timed out. A scope
+ * from which all of them have been marked keeps the number of cancellations that there
+ * were then: until there is another, marking stops there. Otherwise a task that comes
+ * out of a thousand scopes would mark the outermost a thousand times.
  */
 #include "core/core.h"
 
@@ -105,6 +108,7 @@ void kin__reach(struct kin__runtime *rt, struct kin__scope *top)
 
     if (top->flags & KIN__REACHED)
         return;
+    rt->cancellations++;
     rt->ready = (struct kin__task_queue){ NULL, NULL };
     for (struct kin__scope *scope = top; scope; scope = next_node(rt, scope, top)) {
         reach_node(scope);
@@ -143,6 +147,7 @@ void kin__cancel(struct kin__runtime *rt, struct kin__scope *scope, const kin_re
     if (scope->flags & (KIN__SOFT | KIN__HARD))
         return;
     scope->reason = reason;
+    rt->cancellations++;
     if (grace <= 0) {
         harden(rt, scope);
         return;
@@ -200,6 +205,7 @@ void kin__shield_begin(struct kin__runtime *rt, struct kin__group *shield)
 void kin__shield_lift(struct kin__runtime *rt, struct kin__group *shield)
 {
     kin__timer_disarm(rt, &shield->shield_timer);
+    rt->cancellations++;
     shield->scope.flags &= ~(uint32_t)KIN__SHIELD;
     if (shield->scope.parent->flags & KIN__REACHED)
         kin__reach(rt, &shield->scope);
@@ -253,17 +259,28 @@ kin__cold int kin__call_examine(struct kin__runtime *rt)
     return kin__call_is_refused(rt->current) ? refuse_call(rt) : 0;
 }
 
+/* Even: all hard cancellations that can be seen from a scope have been marked; odd: the
+ * soft ones, too. */
+static uint64_t told_now(bool softly)
+{
+    return kin__rt->cancellations * 2 + softly;
+}
+
 void kin__told(struct kin__scope *scope)
 {
+    uint64_t now = told_now(false);
+
     for (; scope && (scope->flags & KIN__REACHED); scope = scope->parent) {
+        if (scope->told_at >= now)
+            return;
+        scope->told_at = now;
         scope->flags |= KIN__TOLD;
         if (scope->flags & KIN__SHIELD)
             return;
     }
 }
 
-/* The outermost cancelled scope that can be seen from here, softly or not. */
-static const struct kin__scope *outermost_cancelled(const struct kin__scope *scope)
+static const struct kin__scope *look_out(const struct kin__scope *scope)
 {
     const struct kin__scope *outermost = NULL;
 
@@ -271,6 +288,30 @@ static const struct kin__scope *outermost_cancelled(const struct kin__scope *sco
         if (scope->flags & (KIN__SOFT | KIN__HARD))
             outermost = scope;
     return outermost;
+}
+
+/* The same for a group whose tasks end one after the other: it is looked for once. While
+ * the group is there, so are those around it. */
+static const struct kin__scope *look_out_once(struct kin__runtime *rt,
+                                              const struct kin__scope *scope)
+{
+    if (rt->seen.from != scope->id || rt->seen.cancellations != rt->cancellations) {
+        rt->seen.outermost = look_out(scope);
+        rt->seen.from = scope->id;
+        rt->seen.cancellations = rt->cancellations;
+    }
+    return rt->seen.outermost;
+}
+
+/* The outermost cancelled scope that can be seen from here, softly or not. */
+static const struct kin__scope *outermost_cancelled(const struct kin__scope *scope)
+{
+    const struct kin__scope *outer;
+
+    if (!scope || scope->kind != KIN__TASK || !scope->parent || (scope->flags & KIN__SHIELD))
+        return look_out(scope);
+    outer = look_out_once(kin__rt, scope->parent);
+    return outer || !(scope->flags & (KIN__SOFT | KIN__HARD)) ? outer : scope;
 }
 
 bool kin__cancel_visible(const struct kin__scope *scope)
@@ -292,9 +333,11 @@ bool kin__outer_cancelled(const struct kin__scope *scope)
  * looked at kin_cancelled. */
 void kin__told_by_choice(struct kin__scope *scope)
 {
-    const struct kin__scope *outermost = outermost_cancelled(scope);
+    uint64_t now = told_now(true);
+    const struct kin__scope *outermost = scope->told_at < now ? outermost_cancelled(scope) : NULL;
 
-    for (; outermost; scope = scope->parent) {
+    for (; outermost && scope->told_at < now; scope = scope->parent) {
+        scope->told_at = now;
         scope->flags |= KIN__TOLD;
         if (scope == outermost)
             return;

@@ -38,6 +38,7 @@ enum {
     KIN__DRAWN_FROM = 64,           /* runnable tasks of which a seeded run draws the next */
     KIN__SLOW_STEP_MS = 100,        /* a longer step is reported (D4) */
     KIN__RETRIES_BORNE = 1000,      /* calls refused in a row, before it is reported (C10) */
+    KIN__SLACK_US = 50,             /* timers that are waited for together, where there are many */
     KIN__CAREFUL_TURNS = 128,       /* so many turns of one step follow it */
     KIN__GUARD = 64 * 1024          /* bytes at the low end of a stack */
 };
@@ -72,6 +73,7 @@ int64_t kin__timers_next(struct kin__runtime *rt, bool exact);
 void kin__timers_expire(struct kin__runtime *rt, int64_t now);
 /* Does some of the work of times to come; false: there is none for now. */
 bool kin__timers_split_ahead(struct kin__runtime *rt, int64_t now);
+bool kin__timers_crowded(const struct kin__runtime *rt);
 
 /* ------------------------------------------------------------ nodes: scopes */
 
@@ -115,6 +117,7 @@ struct kin__scope {                 /* the first 64 bytes are what spawn and end
     struct kin__task *owner;        /* the task whose code it is part of */
     const kin_reason *reason;       /* of its own cancellation */
     struct kin__timer timer;        /* its deadline, later its grace */
+    uint64_t told_at;               /* as far as that has been said, see cancel.c */
 };
 
 struct kin__errors {                /* of a group */
@@ -178,6 +181,7 @@ struct kin__task {
     uint32_t unopened;              /* scopes for which there was no memory */
     struct kin__timer sleep;
 } __attribute__((aligned(64)));
+_Static_assert(sizeof(void *) != 8 || sizeof(struct kin__task) == 256, "four cache lines");
 
 /* -------------------------------------------------------------------- stacks */
 
@@ -235,6 +239,11 @@ struct kin__runtime {
     uint32_t skips;
     uint32_t refusals;              /* KIN_ECANCELED said to the same task, without a break */
     uint64_t refused;               /* that task */
+    uint64_t cancellations;         /* changes of what is cancelled, or of who sees it */
+    struct {                        /* what was the outermost cancelled, seen from where, when */
+        uint64_t from, cancellations;
+        const struct kin__scope *outermost;
+    } seen;
     uint64_t run, last_id;          /* ids carry the run's number in their top 16 bits */
     uint64_t outside;               /* operations and watches that the backend has under way */
     uint64_t seed, random;          /* who runs next is drawn; 0: first in, first out */

@@ -164,11 +164,17 @@ static bool retry_starved(struct kin__runtime *rt)
     return true;
 }
 
+/* In a crowd of timers, those of the next moment are waited for together: the moment is as
+ * long as the slack that Linux allows itself for any sleep. */
 static int64_t patience(struct kin__runtime *rt, int64_t now, int64_t next)
 {
     if (rt->stepped || kin__timers_split_ahead(rt, now) || kin__stack_pools_trim(rt, now))
         return 0;
-    return next == KIN_FOREVER ? KIN_FOREVER : next > now ? next - now : 0;
+    if (next == KIN_FOREVER || next <= now)
+        return next == KIN_FOREVER ? KIN_FOREVER : 0;
+    if (next - now < KIN_US(KIN__SLACK_US) && kin__timers_crowded(rt))
+        return KIN_US(KIN__SLACK_US);
+    return next - now;
 }
 
 /* Nothing is runnable: virtual time jumps, real time passes in the backend. False: only

@@ -201,6 +201,7 @@ void kin__scope_init(struct kin__runtime *rt, struct kin__group *record, enum ki
     scope->flags = 0;
     scope->kind = (uint8_t)kind;
     scope->owner = owner;
+    scope->told_at = 0;
     record->shield = 0;
     record->grace = 0;
     record->locals = NULL;

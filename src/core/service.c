@@ -104,6 +104,7 @@ void kin__services_end(struct kin__runtime *rt, struct kin__group *group)
     kin__group_join(rt, services);
     kin__scope_unlink(&services->scope);
     services->scope.id = 0;
+    services->scope.reason = NULL;
     kin__pool_put(&rt->groups, services);
     group->services = NULL;
 }

@@ -163,6 +163,7 @@ static void move_home(struct kin__runtime *rt, struct kin__task *task, struct ki
 
     kin__scope_unlink(&task->base);
     kin__scope_link(&task->base, &home->scope);
+    rt->cancellations++;                    /* it sees others now */
     home->accepted += !state->held;
     task->base.flags |= KIN__READY | kin__group_traits(home) | (state->slot ? KIN__SLOT : 0);
     kin__group_lost_one(rt, from);

@@ -132,6 +132,7 @@ static void end_flags(struct kin__runtime *rt, struct kin__task *task)
     task->unopened = 0;                         /* it may have forgotten to close one */
     task->base.flags = 0;
     task->base.reason = NULL;
+    task->base.told_at = 0;
 }
 
 void kin__leave_open(struct kin__runtime *rt, struct kin__task *task)

@@ -207,7 +207,7 @@ int64_t kin__timer_when(struct kin__runtime *rt, struct kin__timer *timer)
 
 /* ------------------------------------------------------------------ what is next */
 
-/* The slots that comes first is on the lowest level that has one: times on lower levels come
+/* The slot that comes first is on the lowest level that has one: times on lower levels come
  * before all of those on higher levels. */
 static unsigned first_level(const struct kin__timers *timers)
 {
@@ -386,6 +386,11 @@ static void split_some(struct kin__timers *timers, unsigned number, unsigned slo
         level->timers--;
         put(timers, timer, number - 1, !below->half, timer->when);
     }
+}
+
+bool kin__timers_crowded(const struct kin__runtime *rt)
+{
+    return rt->timers->crowded;
 }
 
 bool kin__timers_split_ahead(struct kin__runtime *rt, int64_t now)

@@ -34,16 +34,16 @@ AT_MOST = 1.03                  # times today's
 MUCH_LESS = 0.95
 # The instructions of one operation.
 TODAY = {
-    "yield": 86.2,
-    "spawn_join": 179.6,
-    "cancel_join": 948.1,
-    "limit": 207.0,
-    "limit_wait": 489.5,
-    "semaphore": 293.2,
+    "yield": 85.2,
+    "spawn_join": 179.7,
+    "cancel_join": 967.0,
+    "limit": 208.0,
+    "limit_wait": 490.6,
+    "semaphore": 292.2,
     "queue": 170.8,
     "ping_pong": 231.7,
     "select_8": 739.1,
-    "park_wake_epoll": 1118.2,
+    "park_wake_epoll": 1116.2,
 }
 
 OPERATIONS = 1_000              # of the smaller size; the larger has three times as many
