@@ -66,7 +66,7 @@ WORKS = (
     Work("spawn", "spawn and join, 1,000 a group", "spawn", 3_000, ("spawn",),
          figure="spawn_recorded", at_most=1, among=("libdill",)),
     Work("unrecorded", "… without kin_task", "spawn", 3_000, ("spawn",),
-         peers=("bare switch",), at_most=5),
+         peers=("bare switch",)),
     Work("half", "… half of them yield once", "half", 3_000, ("spawn", "half"), at_most=1),
     Work("blocked", "… all blocked at once", "blocked", 2_000, ("spawn", "blocked"),
          at_most=1, among=("State Threads",)),

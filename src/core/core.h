@@ -410,6 +410,20 @@ static inline __attribute__((always_inline)) bool kin__call_is_refused(const str
     return (task->scope->flags & KIN__REACHED) || task->unopened;
 }
 
+/* In a run, not cancelled, and no fault is meant for it. */
+static inline __attribute__((always_inline)) bool kin__call_is_plain(const struct kin__runtime *rt)
+{
+    return rt && !kin__call_is_refused(rt->current) && !rt->options.faults;
+}
+
+/* kin_wait_skip, inlined. */
+int kin__wait_skip_yields(struct kin__runtime *rt);
+
+static inline __attribute__((always_inline)) int kin__wait_skip(struct kin__runtime *rt)
+{
+    return kin__likely(++rt->skips < KIN__SKIPS) ? 0 : kin__wait_skip_yields(rt);
+}
+
 static inline __attribute__((always_inline)) int kin__call_begin(void)
 {
     struct kin__runtime *rt = kin__rt;

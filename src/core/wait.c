@@ -30,16 +30,17 @@ int kin_wait_park(struct kin_wait *wait)
     return kin__wait_park(wait);
 }
 
+kin__cold int kin__wait_skip_yields(struct kin__runtime *rt)
+{
+    rt->skips = 0;
+    rt->steps = rt->steps > KIN__SKIPS_COST ? rt->steps - KIN__SKIPS_COST : 0;
+    kin__yield(rt);
+    return 0;
+}
+
 int kin_wait_skip(void)
 {
-    struct kin__runtime *rt = kin__rt;
-
-    if (kin__unlikely(++rt->skips >= KIN__SKIPS)) {
-        rt->skips = 0;
-        rt->steps = rt->steps > KIN__SKIPS_COST ? rt->steps - KIN__SKIPS_COST : 0;
-        kin__yield(rt);
-    }
-    return 0;
+    return kin__wait_skip(kin__rt);
 }
 
 void kin_wait_also(struct kin_wait *first, struct kin_wait *another)

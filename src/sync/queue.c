@@ -62,12 +62,8 @@ static const struct kin_wait_ops join_ops = { "queue join", joiner_abort, joiner
 
 static int queue_claim(kin_queue *queue)
 {
-    int rc;
+    int rc = kin_wait_list_claim(&queue->getters);
 
-    if (kin__likely(kin__rt && queue->getters.run == kin__rt->run &&
-                    queue->putters.run == kin__rt->run))
-        return 0;
-    rc = kin_wait_list_claim(&queue->getters);
     return rc < 0 ? rc : kin_wait_list_claim(&queue->putters);
 }
 
@@ -158,9 +154,25 @@ int kin_queue_try_put(kin_queue *queue, void *item)
     return 0;
 }
 
-int kin_queue_put(kin_queue *queue, void *item)
+static bool is_claimed(const kin_queue *queue, const struct kin__runtime *rt)
+{
+    return queue->getters.run == rt->run && queue->putters.run == rt->run;
+}
+
+/* What parks saves all registers, which is most of the cost of a put that need not: so it
+ * is apart, and called last. */
+static __attribute__((noinline)) int put_waits(kin_queue *queue, void *item)
 {
     struct kin_wait wait;
+
+    kin__wait_init(&wait, &kin__queue_put_ops, queue);
+    wait.value = item;
+    kin_wait_list_add(&queue->putters, &wait);
+    return kin__wait_park(&wait);
+}
+
+static kin__cold int put_with_care(kin_queue *queue, void *item)
+{
     int rc = kin__call_begin();
 
     if (rc < 0)
@@ -168,12 +180,28 @@ int kin_queue_put(kin_queue *queue, void *item)
     rc = kin_queue_try_put(queue, item);
     if (rc == 0)
         return kin_wait_skip();
-    if (rc != KIN_EAGAIN)
-        return rc;
-    kin__wait_init(&wait, &kin__queue_put_ops, queue);
-    wait.value = item;
-    kin_wait_list_add(&queue->putters, &wait);
-    return kin__wait_park(&wait);
+    return rc == KIN_EAGAIN ? put_waits(queue, item) : rc;
+}
+
+int kin_queue_put(kin_queue *queue, void *item)
+{
+    struct kin__runtime *rt = kin__rt;
+    struct kin_wait *getter;
+
+    if (kin__unlikely(!kin__call_is_plain(rt) || !is_claimed(queue, rt) || queue->closed ||
+                      queue->compare))
+        return put_with_care(queue, item);
+    getter = kin_wait_list_take(&queue->getters);
+    if (!getter && queue->count == queue->capacity)
+        return put_waits(queue, item);
+    queue->unfinished++;
+    if (getter) {
+        getter->value = item;
+        kin_wait_wake(getter, 0);
+    } else {
+        *ring_slot(queue, queue->count++) = item;
+    }
+    return kin__wait_skip(kin__rt);
 }
 
 int kin_queue_try_get(kin_queue *queue, void **item)
@@ -196,9 +224,21 @@ int kin_queue_try_get(kin_queue *queue, void **item)
     return 0;
 }
 
-int kin_queue_get(kin_queue *queue, void **item)
+static __attribute__((noinline)) int get_waits(kin_queue *queue, void **item)
 {
     struct kin_wait wait;
+    int rc;
+
+    kin__wait_init(&wait, &kin__queue_get_ops, queue);
+    kin_wait_list_add(&queue->getters, &wait);
+    rc = kin__wait_park(&wait);
+    if (rc == 0)
+        *item = wait.value;
+    return rc;
+}
+
+static kin__cold int get_with_care(kin_queue *queue, void **item)
+{
     int rc = kin__call_begin();
 
     if (rc < 0)
@@ -206,14 +246,20 @@ int kin_queue_get(kin_queue *queue, void **item)
     rc = kin_queue_try_get(queue, item);
     if (rc == 0)
         return kin_wait_skip();
-    if (rc != KIN_EAGAIN)
-        return rc;
-    kin__wait_init(&wait, &kin__queue_get_ops, queue);
-    kin_wait_list_add(&queue->getters, &wait);
-    rc = kin__wait_park(&wait);
-    if (rc == 0)
-        *item = wait.value;
-    return rc;
+    return rc == KIN_EAGAIN ? get_waits(queue, item) : rc;
+}
+
+int kin_queue_get(kin_queue *queue, void **item)
+{
+    struct kin__runtime *rt = kin__rt;
+
+    if (kin__unlikely(!kin__call_is_plain(rt) || !is_claimed(queue, rt) || queue->putters.first ||
+                      queue->lifo || queue->compare || (queue->count == 0 && queue->closed)))
+        return get_with_care(queue, item);
+    if (queue->count == 0)
+        return get_waits(queue, item);
+    *item = slots_pop(queue);
+    return kin__wait_skip(rt);
 }
 
 /* --------------------------------------------------------- done, and the end */

@@ -38,12 +38,12 @@ TODAY = {
     "spawn_join": 179.7,
     "cancel_join": 967.0,
     "limit": 208.0,
-    "limit_wait": 490.6,
-    "semaphore": 292.2,
-    "queue": 170.8,
-    "ping_pong": 231.7,
-    "select_8": 739.1,
-    "park_wake_epoll": 1116.2,
+    "limit_wait": 483.5,
+    "semaphore": 280.2,
+    "queue": 135.1,
+    "ping_pong": 189.3,
+    "select_8": 697.9,
+    "park_wake_epoll": 1124.3,
 }
 
 OPERATIONS = 1_000              # of the smaller size; the larger has three times as many

@@ -167,8 +167,8 @@ MUTANTS = [Mutant(*fields) for fields in (
      "rt->ready.head && (!rt->ahead.head || !rt->woken_turn)", "rt->ready.head && !rt->ahead.head"),
     ("D1 what was split ahead goes behind what was not", "core/timer.c",
      "        split_slot(timers, number, 0);          /* its time has come, too */\n", "        ;\n"),
-    ("D4 calls that need not wait never yield", "core/wait.c",
-     "if (kin__unlikely(++rt->skips >= KIN__SKIPS)) {", "if (kin__unlikely(rt->skips > 1)) {"),
+    ("D4 calls that need not wait never yield", "core/core.h",
+     "++rt->skips < KIN__SKIPS", "rt->skips < KIN__SKIPS"),
     ("D4 timers wait until nobody runs", "core/sched.c",
      "    for (;;) {\n        kin__timers_settle(rt, now);\n        kin__timers_expire(rt, now);\n",
      "    for (;;) {\n        kin__timers_settle(rt, now);\n        if (!any_runnable(rt))\n"
