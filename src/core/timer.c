@@ -258,7 +258,7 @@ int64_t kin__timers_next(struct kin__runtime *rt, bool exact)
     below = level - 1;
     slot = first_slot(level);
     sure = look_for_earliest(&level->list[level->half][slot], exact, &earliest);
-    if (sure && number > 0 && below->ahead == (int)slot) {
+    if (sure && number > 0 && below->ahead == (int)slot && below->slots[!below->half]) {
         unsigned other = !below->half, first = (unsigned)__builtin_ctzll(below->slots[other]);
 
         sure = look_for_earliest(&below->list[other][first], exact, &earliest);
