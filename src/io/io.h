@@ -132,6 +132,10 @@ int kin__fd_close(int fd);
 /* Frees the table; nobody waits any more. */
 void kin__io_end(struct kin__io *io);
 
+/* A remote of kin's own: a wake calls the hook, in the run, which may close it. What is
+ * open when the run ends is closed, after a last call if there was a wake. */
+int kin__remote_open_hook(kin_remote *remote, void (*hook)(kin_remote *remote));
+
 /* An unexpected failure of the backend itself, after which nobody could be woken. */
 void kin__io_broken(const char *what, int error) __attribute__((noreturn));
 

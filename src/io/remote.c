@@ -43,6 +43,7 @@ struct line {
     /* touched only by the run, from here */
     bool woken;                         /* by a wake that found nobody waiting */
     bool on_stack;                      /* the remote does not outlive the run */
+    void (*hook)(kin_remote *remote);   /* kin's own: called instead of waking a task */
     kin_group group;
     struct kin_wait_list waiters;
 };
@@ -157,7 +158,11 @@ static void answer(struct line *line)
     if ((asked & ASKED_CANCEL) && group)
         kin__cancel_because(kin__rt, group, KIN_BY_HAND, NULL, NULL,
                             __atomic_load_n(&line->why, __ATOMIC_RELAXED));
-    if (asked & ASKED_WAKE)
+    if (!(asked & ASKED_WAKE))
+        return;
+    if (line->hook)
+        line->hook(line->remote);       /* may close it */
+    else
         wake_one(line);
 }
 
@@ -226,6 +231,13 @@ static void line_free(struct line *line)
 
 static void end_line(struct line *line)
 {
+    if (line->hook) {
+        shut(line->remote);
+        if (line->asked & ASKED_WAKE)
+            line->hook(line->remote);
+        line_free(line);
+        return;
+    }
     kin_report("misuse: a kin_remote was left open%s",
                line->on_stack ? ", and its memory is gone" : "");
     if (!line->on_stack)
@@ -347,6 +359,15 @@ int kin_remote_open(kin_remote *remote, kin_group *group)
         return -ENOSYS;
     rc = bell_get(&bell);
     return rc < 0 ? rc : open_line(remote, group, bell);
+}
+
+int kin__remote_open_hook(kin_remote *remote, void (*hook)(kin_remote *remote))
+{
+    int rc = kin_remote_open(remote, NULL);
+
+    if (rc == 0)
+        ((struct line *)remote->line)->hook = hook;
+    return rc;
 }
 
 /* What was asked before is still done. */
