@@ -50,6 +50,29 @@ KIN_API int kin_thread_run_with(int (*fn)(void *arg), void *arg,
 KIN_API void kin_blocking_begin(void);
 KIN_API void kin_blocking_end(void);
 
+/* ------------------------------------------------------------- 3  Signals */
+
+/* Signals as something to wait for. Belongs to the caller, zeroed, and stays where it is until
+ * it is closed. While one is open the run is not deadlocked. */
+typedef struct kin_signals {
+    kin_remote remote;
+    uint64_t wanted, arrived;
+} kin_signals;
+/* Takes the signals over, in the whole process: the last to close one puts back what was done
+ * with it before. Several may be open for the same signal, and each is told. 0, KIN_EINVAL (not
+ * a signal, or none that can be taken), KIN_EBUSY (64 are open, or this one is), and the codes of
+ * kin_remote_open. */
+KIN_API int kin_signals_open(kin_signals *signals, const int *numbers, size_t count);
+KIN_API void kin_signals_close(kin_signals *signals);   /* who waits gets KIN_ECLOSED */
+/* The number of a signal that has arrived, the lowest first; arriving again before it is waited
+ * for counts once. Blocks. Or KIN_ECANCELED, KIN_ECLOSED, KIN_EFOREIGN. */
+KIN_API int kin_signals_wait(kin_signals *signals);
+
+/* From now to the end of the run, the first SIGINT or SIGTERM cancels the root, and with it
+ * everything, for the reason "signal"; the second lifts all shields; the third does what it did
+ * before. 0, or a code; KIN_EBUSY if it was asked for already. */
+KIN_API int kin_end_on_signals(void);
+
 #ifdef __cplusplus
 }
 #endif
