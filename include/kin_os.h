@@ -11,6 +11,8 @@
 
 #include "kin.h"
 
+#include <sys/types.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -49,6 +51,64 @@ KIN_API int kin_thread_run_with(int (*fn)(void *arg), void *arg,
  * before, and the step is not reported as too long. Neither blocks. */
 KIN_API void kin_blocking_begin(void);
 KIN_API void kin_blocking_end(void);
+
+/* ----------------------------------------------------------- 2  Processes */
+
+/* What a child's descriptors 0, 1 and 2 are, if not the run's own (0) or a descriptor. */
+enum {
+    KIN_PIPE = -1,          /* a pipe, whose other end the kin_process holds */
+    KIN_NULL = -2,          /* /dev/null */
+    KIN_TO_OUT = -3         /* .err only: where .out goes */
+};
+struct kin_process_options {
+    const char *at;         /* set by the macro */
+    int in, out, err;
+    const char *const *env; /* "NAME=value", NULL at the end; NULL: the run's own */
+    const char *dir;        /* to run in; NULL: the run's own */
+    bool group;             /* a process group of its own, which is signalled as a whole */
+    bool session;           /* … and a session */
+    bool credentials;       /* change to .uid and .gid, with no further groups */
+    uid_t uid;
+    gid_t gid;
+};
+/* Belongs to the caller. Reads and writes of the pipes are kin_read's and kin_write's. */
+typedef struct kin_process {
+    pid_t pid;
+    int pidfd;
+    int in, out, err;       /* this side of pipes; -1: none, or closed */
+    bool group;
+    bool ended;             /* and has been waited for: */
+    int exit_code;          /* -1 if a signal ended it */
+    int signal;             /* that one, or 0 */
+} kin_process;
+/* Starts argv[0], looked for in PATH. Its signals are not blocked and have their default
+ * disposition, but for those that the run ignores; all other descriptors are closed. Does not
+ * block. 0; -errno, also when it cannot be executed; KIN_EINVAL; KIN_ENORUN. */
+#define kin_process_start(...) KIN_PROCESS_START_(__VA_ARGS__, )
+#define KIN_PROCESS_START_(process, argv, ...) \
+    kin_process_start_with(process, argv, \
+                           &(struct kin_process_options){ .at = KIN_HERE, __VA_ARGS__ })
+KIN_API int kin_process_start_with(kin_process *process, const char *const argv[],
+                                   const struct kin_process_options *options);
+/* Until it has ended; again at once, if it had. Blocks. 0 or a code. */
+KIN_API int kin_process_wait(kin_process *process);
+/* 0; KIN_ESTALE once it has ended; -errno. */
+KIN_API int kin_process_signal(kin_process *process, int signal);
+/* SIGTERM; SIGKILL if it lives after the grace, at once if that is 0; waits, also when
+ * cancelled; closes the pipes. Its group, where it has one, is killed as well. Blocks. 0 or a
+ * code; no-op when there is nothing left to be done. */
+KIN_API int kin_process_end(kin_process *process, int64_t grace);
+
+/* Feeds input, closes that, and collects what comes until the pipes are closed; then waits.
+ * Each of out and err (may be NULL) gets at most .most bytes: -EMSGSIZE beyond. If it fails or
+ * is cancelled, the process is ended as by kin_process_end, with the grace. Blocks. */
+struct kin_output {
+    char *data;             /* ends with a 0 that is not counted; free it, also after an error */
+    size_t size, most;      /* most: 0: 16 MiB */
+};
+KIN_API int kin_process_communicate(kin_process *process, const void *input, size_t size,
+                                    struct kin_output *out, struct kin_output *err,
+                                    int64_t grace);
 
 /* ------------------------------------------------------------- 3  Signals */
 
