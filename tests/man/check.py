@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 
-HEADERS = ('kin.h', 'kin_ext.h', 'kin_http.h')
+HEADERS = ('kin.h', 'kin_os.h', 'kin_ext.h', 'kin_http.h')
 NOT_FOR_USERS = {'KIN_PRINTF', 'KIN_STRING'}        # help to declare other things
 # They make values, constants or declarations: there is no call that could be cancelled.
 VALUES = {'KIN_US', 'KIN_MS', 'KIN_S', 'KIN_CODE', 'KIN_CODES', 'KIN_SEMAPHORE',
@@ -29,12 +29,14 @@ STRUCTURES = {
     'kin_group_counts': 'kin_scope_look', 'kin_reason': 'kin_cancelled', 'kin_case': 'kin_select',
     'kin_error': 'kin_error_walk', 'kin_match': 'kin_error_walk',
     'kin_class_texts': 'kin_code_name', 'kin_facts': 'kin_dump', 'kin_faults': 'kin_faults',
-    'kin_wait_ops': 'kin_wait_prepare', 'kin_http_request': 'kin_http',
+    'kin_wait_ops': 'kin_wait_prepare', 'kin_thread_options': 'kin_thread_run',
+    'kin_process_options': 'kin_process_start', 'kin_http_request': 'kin_http',
     'kin_http_response': 'kin_http'}
 KINS = {'kin_task': {'state', 'id', 'next', 'waiters'}}
 IN_THE_TEXT = {'kin_error', 'kin_match', 'kin_wait_ops'}    # the others have a list of members
-# Never a cancellation point, and yet they wait, for tasks to end or to be woken.
-WAIT_ALWAYS = {'kin_group_close', 'kin_group_leave', 'KIN_GROUP', 'kin_wait_park'}
+# Cancelled, and yet they wait, for tasks or processes to end, or to be woken.
+WAIT_ALWAYS = {'kin_group_close', 'kin_group_leave', 'KIN_GROUP', 'kin_wait_park',
+               'kin_process_end', 'kin_process_communicate'}
 # A closed port, refused at once.
 FAIL_UNCANCELLED = {'kin_http', 'kin_http_with', 'kin_http_get'}
 
@@ -296,6 +298,7 @@ def check_lint(source):
 # What the examples take for granted.
 PRELUDE = r'''
 #include "kin.h"
+#include "kin_os.h"
 #include "kin_ext.h"
 #include "kin_http.h"
 #include <errno.h>
@@ -308,6 +311,10 @@ PRELUDE = r'''
 #include <unistd.h>
 struct page { char *url; int status; };
 struct user { int id; };
+struct question { const char *text; char *answer; };
+char *slow_library_call(const char *text);
+int tell(struct question *question);
+void read_configuration(void *arg);
 int download(const char *url), work(void *arg), prepare(void *arg), commit(void *arg);
 int fetch_user(void *arg);
 void beat(void *arg);
@@ -316,11 +323,13 @@ LOCALS = '''
     kin_group g = kin_group_open(.name = "g");
     struct page page = { 0 };
     struct user user = { 0 };
-    char buffer[64];
+    char buffer[64], *text = NULL;
+    size_t size = 0;
     ssize_t n = 0;
     int rc = 0, fd = 0;
 
     (void)arg, (void)user, (void)page, (void)n, (void)fd, (void)buffer, (void)g;
+    (void)text, (void)size;
 '''
 
 

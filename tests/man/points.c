@@ -13,14 +13,17 @@
  */
 #include "kin.h"
 #include "kin_ext.h"
+#include "kin_os.h"
 #if WITH_HTTP
 #include "kin_http.h"
 #endif
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct point {
@@ -706,6 +709,91 @@ POINT_CODE(kin_remote_close, with_remote(leave_it))
 POINT_CODE(kin_remote_wake, with_remote(kin_remote_wake))
 POINT_CODE(kin_remote_cancel, with_remote(cancel_it))
 POINT_CODE(kin_remote_wait, with_remote(kin_remote_wait))
+
+/* --------------------------------------------------- threads, processes, signals */
+
+static const struct kin_thread_options waiting = { .end = KIN_THREAD_WAIT };
+
+POINT_CODE(kin_thread_run_with, kin_thread_run_with(nothing, NULL, &waiting))
+POINT_CODE(kin_thread_run, kin_thread_run(nothing, NULL))
+POINT_OF(kin_blocking_begin, (kin_blocking_begin(), 0))
+POINT_OF(kin_blocking_end, (kin_blocking_end(), 0))
+
+static const char *const sleeper[] = { "sleep", "1000", NULL };
+
+static int with_process(int (*call)(kin_process *process))
+{
+    kin_process process;
+    int rc = kin_process_start(&process, sleeper, .out = KIN_NULL);
+
+    if (rc < 0)
+        return rc;
+    rc = call(&process);
+    if (!process.ended) {
+        kill(process.pid, SIGKILL);             /* without kin, which would wait */
+        waitpid(process.pid, NULL, 0);
+        close(process.pidfd);
+    }
+    return rc;
+}
+
+static int only_start(kin_process *process)
+{
+    return process->pid > 0 ? 0 : -1;
+}
+
+static int wait_for_killed(kin_process *process)
+{
+    kin_process_signal(process, SIGKILL);
+    return kin_process_wait(process);
+}
+
+static int signal_it(kin_process *process)
+{
+    return kin_process_signal(process, SIGKILL);
+}
+
+static int end_it(kin_process *process)
+{
+    return kin_process_end(process, 0);
+}
+
+static int communicate_with_killed(kin_process *process)
+{
+    kin_process_signal(process, SIGKILL);
+    return kin_process_communicate(process, NULL, 0, NULL, NULL, 0);
+}
+
+POINT_CODE(kin_process_start_with, with_process(only_start))
+POINT_CODE(kin_process_start, with_process(only_start))
+POINT_CODE(kin_process_wait, with_process(wait_for_killed))
+POINT_CODE(kin_process_signal, with_process(signal_it))
+POINT_CODE(kin_process_end, with_process(end_it))
+POINT_CODE(kin_process_communicate, with_process(communicate_with_killed))
+
+static int with_signals(int (*call)(kin_signals *signals))
+{
+    static const int number = SIGUSR1;
+    kin_signals signals = { .wanted = 0 };
+    int rc = kin_signals_open(&signals, &number, 1);
+
+    if (rc < 0)
+        return rc;
+    raise(number);
+    rc = call(&signals);
+    kin_signals_close(&signals);
+    return rc;
+}
+
+static int only_open(kin_signals *signals)
+{
+    return signals->wanted ? 0 : -1;
+}
+
+POINT_CODE(kin_signals_open, with_signals(only_open))
+POINT_CODE(kin_signals_close, with_signals(only_open))
+POINT_CODE(kin_signals_wait, with_signals(kin_signals_wait))
+POINT_CODE(kin_end_on_signals, kin_end_on_signals())
 
 /* --------------------------------------------------------------- 11: descriptors */
 
