@@ -83,7 +83,8 @@ typedef struct kin_process {
 } kin_process;
 /* Starts argv[0], looked for in PATH. Its signals are not blocked and have their default
  * disposition, but for those that the run ignores; all other descriptors are closed. Does not
- * block. 0; -errno, also when it cannot be executed; KIN_EINVAL; KIN_ENORUN. */
+ * block. 0; -errno, also when it cannot be executed; KIN_EINVAL; KIN_ENORUN; -ENOSYS without
+ * descriptors. */
 #define kin_process_start(...) KIN_PROCESS_START_(__VA_ARGS__, )
 #define KIN_PROCESS_START_(process, argv, ...) \
     kin_process_start_with(process, argv, \

@@ -101,7 +101,7 @@ static int give_up(pid_t pid)
     return -error;
 }
 
-static int start(kin_process *process, const char *const argv[],
+static int start_process(kin_process *process, const char *const argv[],
                  const struct kin_process_options *options, const struct ends *ends)
 {
     pid_t pid = kin__process_fork(argv, options, ends->child);
@@ -128,10 +128,12 @@ int kin_process_start_with(kin_process *process, const char *const argv[],
         return KIN_ENORUN;
     if (!argv || !argv[0])
         return KIN_EINVAL;
+    if (!kin__io())
+        return -ENOSYS;                         /* nothing could wait for it */
     rc = open_ends(&ends, options);
     if (rc < 0)
         return rc;
-    rc = start(process, argv, options, &ends);
+    rc = start_process(process, argv, options, &ends);
     if (rc < 0)
         close_all_ends(&ends);
     else
@@ -141,7 +143,7 @@ int kin_process_start_with(kin_process *process, const char *const argv[],
 
 /* ---------------------------------------------------------------------- its end */
 
-static int reap(kin_process *process)
+static int reap_process(kin_process *process)
 {
     siginfo_t info = { .si_pid = 0 };
     int rc;
@@ -169,7 +171,7 @@ int kin_process_wait(kin_process *process)
     while (rc == 0 && !process->ended) {
         rc = kin_wait_fd(process->pidfd, KIN_READABLE);
         if (rc > 0)
-            rc = reap(process);
+            rc = reap_process(process);
         if (rc == -EAGAIN)
             rc = 0;
     }
@@ -254,7 +256,7 @@ struct collect {
     struct kin_output *output;
 };
 
-static int grow(struct kin_output *output, size_t *room)
+static int grow_output(struct kin_output *output, size_t *room)
 {
     size_t more = *room ? *room * 2 : OUTPUT_FIRST;
     char *data = kin__io_fails("realloc", ENOMEM) ? NULL : realloc(output->data, more + 1);
@@ -274,7 +276,7 @@ static int collect_out(void *arg)
     ssize_t n = 1;
 
     while (n > 0) {
-        if (output->size == room && grow(output, &room) < 0)
+        if (output->size == room && grow_output(output, &room) < 0)
             return -ENOMEM;
         n = kin_read(collect->fd, output->data + output->size, room - output->size);
         if (n > 0)

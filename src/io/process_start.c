@@ -76,7 +76,7 @@ static int change_credentials(uid_t uid, gid_t gid)
     return 0;
 }
 
-static int prepare(struct plan *plan)
+static int prepare_child(struct plan *plan)
 {
     const struct kin_process_options *options = plan->options;
 
@@ -86,16 +86,16 @@ static int prepare(struct plan *plan)
     if (place_descriptors(plan->fds) < 0)
         return -1;
     close_others();
-    if (options->credentials && change_credentials(options->uid, options->gid) < 0)
+    if (options->dir && chdir(options->dir) < 0)
         return -1;
-    return options->dir ? chdir(options->dir) : 0;
+    return options->credentials ? change_credentials(options->uid, options->gid) : 0;
 }
 
 static __attribute__((noinline, noreturn)) void be_child(struct plan *plan)
 {
     const char *const *env = plan->options->env;
 
-    if (prepare(plan) == 0) {
+    if (prepare_child(plan) == 0) {
         sigprocmask(SIG_SETMASK, &plan->mask, NULL);
         execvpe(plan->argv[0], (char *const *)(uintptr_t)plan->argv,
                 env ? (char *const *)(uintptr_t)env : environ);

@@ -21,16 +21,16 @@ enum { LISTENERS = 64, NUMBERS = 64 };          /* a bit each in wanted and arri
 
 static kin_signals *listener[LISTENERS];        /* read by handlers, in any thread */
 static uint32_t handlers;                       /* running now */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t signal_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned users[NUMBERS + 1];             /* under the lock, as is the rest */
-static struct sigaction before[NUMBERS + 1];
+static struct sigaction disposition_before[NUMBERS + 1];
 
-static uint64_t bit(int number)
+static uint64_t signal_bit(int number)
 {
     return 1ull << (number - 1);
 }
 
-static void arrived(int number)
+static void signal_arrived(int number)
 {
     int kept = errno;
 
@@ -38,9 +38,9 @@ static void arrived(int number)
     for (int i = 0; i < LISTENERS; i++) {
         kin_signals *signals = __atomic_load_n(&listener[i], __ATOMIC_SEQ_CST);
 
-        if (!signals || !(signals->wanted & bit(number)))
+        if (!signals || !(signals->wanted & signal_bit(number)))
             continue;
-        __atomic_fetch_or(&signals->arrived, bit(number), __ATOMIC_RELEASE);
+        __atomic_fetch_or(&signals->arrived, signal_bit(number), __ATOMIC_RELEASE);
         kin_remote_wake(&signals->remote);
     }
     __atomic_fetch_sub(&handlers, 1, __ATOMIC_SEQ_CST);
@@ -49,40 +49,40 @@ static void arrived(int number)
 
 /* ------------------------------------------------------- dispositions, the table */
 
-static int take(int number)
+static int take_signal(int number)
 {
-    struct sigaction action = { .sa_handler = arrived, .sa_flags = SA_RESTART };
+    struct sigaction action = { .sa_handler = signal_arrived, .sa_flags = SA_RESTART };
 
     if (users[number]++ > 0)
         return 0;
     sigfillset(&action.sa_mask);
-    if (sigaction(number, &action, &before[number]) == 0)
+    if (sigaction(number, &action, &disposition_before[number]) == 0)
         return 0;
     users[number]--;
     return KIN_EINVAL;
 }
 
-static void give_back(int number)
+static void give_signal_back(int number)
 {
     struct sigaction now;
 
     if (--users[number] > 0)
         return;
     sigaction(number, NULL, &now);
-    if (!(now.sa_flags & SA_SIGINFO) && now.sa_handler == arrived)
-        sigaction(number, &before[number], NULL);       /* else somebody has set his own since */
+    if (!(now.sa_flags & SA_SIGINFO) && now.sa_handler == signal_arrived)
+        sigaction(number, &disposition_before[number], NULL);      /* else it is another's by now */
 }
 
 static void give_all_back(uint64_t taken)
 {
     for (; taken; taken &= taken - 1)
-        give_back(__builtin_ctzll(taken) + 1);
+        give_signal_back(__builtin_ctzll(taken) + 1);
 }
 
 static int take_all(uint64_t wanted)
 {
     for (uint64_t left = wanted; left; left &= left - 1) {
-        int rc = take(__builtin_ctzll(left) + 1);
+        int rc = take_signal(__builtin_ctzll(left) + 1);
 
         if (rc < 0) {
             give_all_back(wanted & ~left);
@@ -92,7 +92,7 @@ static int take_all(uint64_t wanted)
     return 0;
 }
 
-static int enlist(kin_signals *signals)
+static int enlist_signals(kin_signals *signals)
 {
     int rc;
 
@@ -107,7 +107,7 @@ static int enlist(kin_signals *signals)
     return KIN_EBUSY;
 }
 
-static bool delist(kin_signals *signals)
+static bool delist_signals(kin_signals *signals)
 {
     for (int i = 0; i < LISTENERS; i++) {
         if (listener[i] != signals)
@@ -127,7 +127,7 @@ static int set_of(const int *numbers, size_t count, uint64_t *set)
     for (size_t i = 0; i < count; i++) {
         if (numbers[i] < 1 || numbers[i] > NUMBERS)
             return KIN_EINVAL;
-        *set |= bit(numbers[i]);
+        *set |= signal_bit(numbers[i]);
     }
     return *set ? 0 : KIN_EINVAL;
 }
@@ -143,9 +143,9 @@ int kin_signals_open(kin_signals *signals, const int *numbers, size_t count)
         return rc;
     signals->wanted = wanted;
     signals->arrived = 0;
-    pthread_mutex_lock(&lock);
-    rc = enlist(signals);
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_lock(&signal_lock);
+    rc = enlist_signals(signals);
+    pthread_mutex_unlock(&signal_lock);
     if (rc < 0)
         kin_remote_close(&signals->remote);
     return rc;
@@ -155,9 +155,9 @@ void kin_signals_close(kin_signals *signals)
 {
     bool listed;
 
-    pthread_mutex_lock(&lock);
-    listed = delist(signals);
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_lock(&signal_lock);
+    listed = delist_signals(signals);
+    pthread_mutex_unlock(&signal_lock);
     while (listed && __atomic_load_n(&handlers, __ATOMIC_SEQ_CST) > 0)
         sched_yield();
     kin_remote_close(&signals->remote);
@@ -173,7 +173,7 @@ int kin_signals_wait(kin_signals *signals)
         if (set) {
             int number = __builtin_ctzll(set) + 1;
 
-            __atomic_fetch_and(&signals->arrived, ~bit(number), __ATOMIC_ACQ_REL);
+            __atomic_fetch_and(&signals->arrived, ~signal_bit(number), __ATOMIC_ACQ_REL);
             kin_wait_skip();
             return number;
         }

@@ -19,24 +19,24 @@
 
 enum { IDLE_SECONDS = 5, STACK = 1024 * 1024 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
-static struct kin__job *first, *last;           /* in line */
-static unsigned threads, idle, queued;
+static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t pool_work = PTHREAD_COND_INITIALIZER;
+static struct kin__job *first_job, *last_job;           /* in line */
+static unsigned pool_threads, idle_threads, queued_jobs;
 
 /* ----------------------------------------------------------------- the line */
 
 static void line_add(struct kin__job *job)
 {
     job->next = NULL;
-    job->prev = last;
-    if (last)
-        last->next = job;
+    job->prev = last_job;
+    if (last_job)
+        last_job->next = job;
     else
-        first = job;
-    last = job;
+        first_job = job;
+    last_job = job;
     job->queued = true;
-    queued++;
+    queued_jobs++;
 }
 
 static void line_remove(struct kin__job *job)
@@ -44,13 +44,13 @@ static void line_remove(struct kin__job *job)
     if (job->prev)
         job->prev->next = job->next;
     else
-        first = job->next;
+        first_job = job->next;
     if (job->next)
         job->next->prev = job->prev;
     else
-        last = job->prev;
+        last_job = job->prev;
     job->queued = false;
-    queued--;
+    queued_jobs--;
 }
 
 /* ------------------------------------------------------- interrupting a system call */
@@ -98,7 +98,7 @@ static void allow_signal(int signo, int how)
 
 /* ------------------------------------------------------------------ the threads */
 
-static void begin(struct kin__job *job)
+static void begin_job(struct kin__job *job)
 {
     job->running = true;
     job->thread = pthread_self();
@@ -106,7 +106,7 @@ static void begin(struct kin__job *job)
         catch_signal(job->signal);
 }
 
-static void end(struct kin__job *job, int code)
+static void end_job(struct kin__job *job, int code)
 {
     if (job->signal)
         release_signal(job->signal);
@@ -124,10 +124,10 @@ static void run_job(struct kin__job *job)
     code = job->fn(job->arg);
     if (job->signal)
         allow_signal(job->signal, SIG_BLOCK);
-    pthread_mutex_lock(&lock);
-    end(job, code);
+    pthread_mutex_lock(&pool_lock);
+    end_job(job, code);
     abandoned = job->abandoned;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&pool_lock);
     if (abandoned && job->drop)
         job->drop(job->arg);
     if (kin_remote_wake(&job->remote) < 0)
@@ -142,28 +142,28 @@ static bool await_job(void)
 
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += IDLE_SECONDS;
-    idle++;
-    while (!first && rc == 0)
-        rc = pthread_cond_timedwait(&work, &lock, &until);
-    idle--;
-    return first != NULL;
+    idle_threads++;
+    while (!first_job && rc == 0)
+        rc = pthread_cond_timedwait(&pool_work, &pool_lock, &until);
+    idle_threads--;
+    return first_job != NULL;
 }
 
-static void *serve(void *arg)
+static void *serve_jobs(void *arg)
 {
     (void)arg;
-    pthread_mutex_lock(&lock);
-    while (first || await_job()) {
-        struct kin__job *job = first;
+    pthread_mutex_lock(&pool_lock);
+    while (first_job || await_job()) {
+        struct kin__job *job = first_job;
 
         line_remove(job);
-        begin(job);
-        pthread_mutex_unlock(&lock);
+        begin_job(job);
+        pthread_mutex_unlock(&pool_lock);
         run_job(job);
-        pthread_mutex_lock(&lock);
+        pthread_mutex_lock(&pool_lock);
     }
-    threads--;
-    pthread_mutex_unlock(&lock);
+    pool_threads--;
+    pthread_mutex_unlock(&pool_lock);
     return NULL;
 }
 
@@ -181,10 +181,10 @@ static int start_thread(void)
     pthread_attr_setstacksize(&attributes, STACK);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&thread, &attributes, serve, NULL);
+    rc = pthread_create(&thread, &attributes, serve_jobs, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
-    threads += rc == 0;
+    pool_threads += rc == 0;
     return -rc;
 }
 
@@ -194,17 +194,17 @@ int kin__pool_submit(struct kin__job *job)
 {
     int rc = 0;
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&pool_lock);
     line_add(job);
-    if (queued > idle)
+    if (queued_jobs > idle_threads)
         rc = start_thread();
-    if (rc < 0 && threads > 0)
+    if (rc < 0 && pool_threads > 0)
         rc = 0;                         /* it waits for one of those that there are */
     if (rc < 0)
         line_remove(job);
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&pool_lock);
     if (rc == 0)
-        pthread_cond_signal(&work);
+        pthread_cond_signal(&pool_work);
     return rc;
 }
 
@@ -212,12 +212,12 @@ bool kin__pool_withdraw(struct kin__job *job)
 {
     bool was_queued;
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&pool_lock);
     was_queued = job->queued;
     if (was_queued)
         line_remove(job);
     job->withdrawn = was_queued;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&pool_lock);
     return was_queued;
 }
 
@@ -225,17 +225,17 @@ bool kin__pool_abandon(struct kin__job *job)
 {
     bool running;
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&pool_lock);
     running = job->running;
     job->abandoned = running;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&pool_lock);
     return running;
 }
 
 void kin__pool_signal(struct kin__job *job)
 {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&pool_lock);
     if (job->running)
         pthread_kill(job->thread, job->signal);
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&pool_lock);
 }

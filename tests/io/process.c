@@ -99,7 +99,7 @@ IO_TEST(process_inherits_no_descriptor_and_no_mask)
     pthread_sigmask(SIG_BLOCK, &usr1, &before);
     CHECK_SAYS("for f in /proc/$$/fd/*; do test ${f##*/} -gt 2 && test ${f##*/} -ne 10 && "
                "test -e $f && echo ${f##*/}; done; exec grep SigBlk /proc/self/status",
-               "SigBlk:\t0000000000000000\n", "");
+               "SigBlk:\t0000000000000000\n", "", .in = KIN_NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(leak);
     close_both(fds);
@@ -111,6 +111,22 @@ IO_TEST(process_credentials)
         SKIP("needs root");
     CHECK_SAYS("id -u; id -g; id -G", "65534\n65534\n65534\n", "", .credentials = true,
                .uid = 65534, .gid = 65534);
+}
+
+static int start_where_nothing_waits(void *arg)
+{
+    kin_process p;
+
+    (void)arg;
+    CHECK_CODE(kin_process_start(&p, SH("true")), -ENOSYS);
+    return 0;
+}
+
+TEST(process_not_without_descriptors)
+{
+    CHECK_CODE(kin_run(start_where_nothing_waits, NULL, .backend = "virtual",
+                       .virtual_clock = true), 0);
+    no_children();
 }
 
 /* More than a pipe holds, both ways. */
