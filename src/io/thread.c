@@ -4,8 +4,8 @@
  * end that the caller wants. A job still in line is withdrawn: nothing has happened. Else:
  * to wait means that the request to give up is refused, to abandon that the task goes on
  * and the job is left to the hook, and to signal that the task goes on, but only to send
- * the signal again and again, behind a shield: one that comes just before the job enters a
- * system call would not interrupt it.
+ * the signal and to wait, again and again, until the job has ended: a signal that comes just
+ * before the job enters a system call does not interrupt it.
  *
  * A job that has ended before its caller was cancelled is never abandoned: its wake-up is
  * on its way, and brings the result.
