@@ -67,6 +67,9 @@ enum kin_class {
     KIN_CLASS_MISUSE = 4,       /* the caller broke a rule */
     KIN_CLASS_HTTP = 5,         /* a transfer failed (kin_http.h) */
     KIN_CLASS_HTTP_STATUS = 6,  /* a server answered 400 or more (kin_http.h) */
+    KIN_CLASS_NAME = 7,         /* a name could not be resolved (kin_io.h) */
+    KIN_CLASS_STREAM = 8,       /* a stream did not hold what was asked for (kin_io.h) */
+    KIN_CLASS_TLS = 9,          /* (kin_tls.h) */
     KIN_CLASS_USER = 64,        /* yours: from here … */
     KIN_CLASS_LAST = 16383      /* … to here */
 };
@@ -89,7 +92,12 @@ enum kin_class {
     X(KIN_EDEADLK,     MISUSE,   4, "would wait for itself")                          \
     X(KIN_ENORUN,      MISUSE,   5, "not inside kin_run")                             \
     X(KIN_EFOREIGN,    MISUSE,   6, "belongs to another runtime")                     \
-    X(KIN_EOWNER,      MISUSE,   7, "not held by the running task")
+    X(KIN_EOWNER,      MISUSE,   7, "not held by the running task")                   \
+    X(KIN_EFORK,       MISUSE,   8, "in the child of a fork, where the run does not go on") \
+    X(KIN_ENAME,       NAME,     1, "no such name, or it has no address")             \
+    X(KIN_ENAMELATER,  NAME,     2, "the name servers gave no answer: try again later") \
+    X(KIN_ENAMESERVER, NAME,     3, "the name servers failed")                        \
+    X(KIN_EEOF,        STREAM,   1, "the stream ended too early")
 
 enum kin_code {
 #define KIN_CODE_(name, class, number, text) name = KIN_CODE(KIN_CLASS_##class, number),

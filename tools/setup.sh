@@ -7,7 +7,7 @@
 # brings a daemon (nginx) must not start it: for the time of the installation
 # policy-rc.d says no, unless the machine already has a policy of its own.
 
-BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config liburing-dev
+BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libssl-dev
     libcurl4-openssl-dev libjansson-dev libhttp-parser-dev ca-certificates)
 TEST_PACKAGES=(clang libclang-rt-14-dev valgrind nginx openssl curl python3 iproute2 mandoc)
 

@@ -32,6 +32,7 @@ static const struct kin_class_texts *texts_of(int class_number)
 static bool may_register(int class_number)
 {
     return class_number == KIN_CLASS_HTTP || class_number == KIN_CLASS_HTTP_STATUS ||
+           class_number == KIN_CLASS_TLS ||
            (class_number >= KIN_CLASS_USER && class_number <= KIN_CLASS_LAST);
 }
 
@@ -53,10 +54,14 @@ int kin_class_register(const struct kin_class_texts *texts)
 
 const char *kin_class_name(int class_number)
 {
-    static const char *const own[] = { "system", "cancel", "timeout", "refused", "misuse" };
+    static const char *const own[] = {
+        [KIN_CLASS_SYSTEM] = "system", [KIN_CLASS_CANCEL] = "cancel",
+        [KIN_CLASS_TIMEOUT] = "timeout", [KIN_CLASS_REFUSED] = "refused",
+        [KIN_CLASS_MISUSE] = "misuse", [KIN_CLASS_NAME] = "name", [KIN_CLASS_STREAM] = "stream",
+    };
     const struct kin_class_texts *texts;
 
-    if (class_number >= 0 && class_number < (int)(sizeof own / sizeof own[0]))
+    if (class_number >= 0 && class_number < (int)(sizeof own / sizeof own[0]) && own[class_number])
         return own[class_number];
     texts = texts_of(class_number);
     if (texts)

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 
-HEADERS = ('kin.h', 'kin_os.h', 'kin_ext.h', 'kin_http.h')
+HEADERS = ('kin.h', 'kin_io.h', 'kin_os.h', 'kin_ext.h', 'kin_http.h')
 NOT_FOR_USERS = {'KIN_PRINTF', 'KIN_STRING'}        # help to declare other things
 # They make values, constants or declarations: there is no call that could be cancelled.
 VALUES = {'KIN_US', 'KIN_MS', 'KIN_S', 'KIN_CODE', 'KIN_CODES', 'KIN_SEMAPHORE',
