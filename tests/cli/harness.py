@@ -25,6 +25,11 @@ KIN = os.environ.get("KIN", "kin")
 SLOW = float(os.environ.get("TAP_SLOW", "1"))
 LIMIT = 30 * SLOW
 os.environ["KIN_DEBUG"] = "1"
+# Whoever starts the tests in the background of a script has them ignored, and a child inherits
+# that; the command would, as it should, leave them ignored.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 OUTCOMES = ["ok", "failed", "timed_out", "defaulted", "cancelled", "skipped"]
 
 _tests = []
