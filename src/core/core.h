@@ -104,7 +104,8 @@ enum kin__flag {
     KIN__CLOSING = 1 << 19,         /* the body has closed: what can come now comes from tasks */
     KIN__ENDING = 1 << 20,          /* the services are being ended: nobody comes any more */
     /* and a task again */
-    KIN__UNOPENED = 1 << 21         /* there was no memory for a scope of its */
+    KIN__UNOPENED = 1 << 21,        /* there was no memory for a scope of its */
+    KIN__FORKED = 1 << 22           /* the child of a fork that it made */
 };
 
 struct kin__scope {                 /* the first 64 bytes are what spawn and end touch */
@@ -269,6 +270,21 @@ struct kin__runtime {
 
 extern __thread struct kin__runtime *kin__rt;   /* NULL outside of a run */
 
+/* fork.c: KIN_ENORUN, or KIN_EFORK: the thread was in a run when it forked, and is in the child */
+extern __thread int kin__why_no_run;
+extern unsigned kin__forks;                     /* that this process comes from */
+int kin__fork_watch(void);                      /* from now on; 0 or -ENOMEM */
+void kin__end_forked(void) __attribute__((noreturn, cold));
+static inline int kin__no_run(void)
+{
+    return kin__why_no_run;
+}
+
+static inline bool kin__forked(void)
+{
+    return kin__why_no_run == KIN_EFORK;
+}
+
 static inline struct kin__group *kin__group_of(struct kin__scope *scope)
 {
     return kin__container(scope, struct kin__group, scope);
@@ -429,7 +445,7 @@ static inline __attribute__((always_inline)) int kin__call_begin(void)
     struct kin__runtime *rt = kin__rt;
 
     if (kin__unlikely(!rt))
-        return KIN_ENORUN;
+        return kin__no_run();
     if (kin__unlikely(kin__call_is_refused(rt->current) || rt->options.faults))
         return kin__call_examine(rt);
     return 0;
@@ -643,6 +659,11 @@ void kin__os_trim(void);                        /* what the allocator holds unus
 int64_t kin__os_now(void);
 void kin__os_catch_overflow(void);              /* F5; nested calls are counted */
 void kin__os_release_overflow(void);
+/* Puts a signal's disposition back, unless somebody has set his own since. */
+struct sigaction;
+void kin__os_signal_back(int signal, const struct sigaction *ours, const struct sigaction *before);
+void kin__os_fork_begin(void);                  /* before, and after in both processes */
+void kin__os_fork_end(void);
 /* Is the address in a guard? Writes the task's name. Called in a signal handler. */
 bool kin__overflow_of(const void *address, const char **name, int32_t *index);
 

@@ -325,7 +325,7 @@ int kin_group_close(kin_group *handle, int rc)
             return -ENOMEM;
     }
     kin__misuse(NULL, "a group closed that is not open");
-    return kin__rt ? KIN_ESTALE : KIN_ENORUN;
+    return kin__rt ? KIN_ESTALE : kin__no_run();
 }
 
 /* Nobody will look at the failures of a group that is left: they are reported. */

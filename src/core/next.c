@@ -57,7 +57,7 @@ int kin_next(kin_group *handle, kin_task **task)
     int rc;
 
     if (!group)
-        return kin__rt ? KIN_ESTALE : KIN_ENORUN;
+        return kin__rt ? KIN_ESTALE : kin__no_run();
     if (!group->collect)
         return KIN_EINVAL;
     if (kin__task_inside(kin__rt->current, group))

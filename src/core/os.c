@@ -170,21 +170,24 @@ void kin__os_catch_overflow(void)
     pthread_mutex_unlock(&overflow_lock);
 }
 
-static void give_back(int signal, const struct sigaction *before)
+/* One member for both kinds of handler: on Linux they are a union. */
+void kin__os_signal_back(int signal, const struct sigaction *ours, const struct sigaction *before)
 {
     struct sigaction now;
 
     sigaction(signal, NULL, &now);
-    if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_overflow)
-        sigaction(signal, before, NULL);        /* else somebody has set his own since */
+    if (now.sa_handler == ours->sa_handler)
+        sigaction(signal, before, NULL);
 }
 
 void kin__os_release_overflow(void)
 {
+    const struct sigaction ours = { .sa_sigaction = on_overflow };
+
     pthread_mutex_lock(&overflow_lock);
     if (--overflow_users == 0) {
-        give_back(SIGSEGV, &overflow_before[0]);
-        give_back(SIGBUS, &overflow_before[1]);
+        kin__os_signal_back(SIGSEGV, &ours, &overflow_before[0]);
+        kin__os_signal_back(SIGBUS, &ours, &overflow_before[1]);
     }
     pthread_mutex_unlock(&overflow_lock);
     if (--alternate_users > 0)
@@ -193,4 +196,15 @@ void kin__os_release_overflow(void)
         sigaltstack(&alternate_before, NULL);
     free(alternate_stack);
     alternate_stack = NULL;
+}
+
+/* Another thread may hold the lock when this one forks, and the child has no such thread. */
+void kin__os_fork_begin(void)
+{
+    pthread_mutex_lock(&overflow_lock);
+}
+
+void kin__os_fork_end(void)
+{
+    pthread_mutex_unlock(&overflow_lock);
 }

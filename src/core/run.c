@@ -48,16 +48,18 @@ void kin_report(const char *format, ...)
 
 void kin__misuse(const char *at, const char *format, ...)
 {
+    const char *where = kin__forked() ? "in the child of a fork" : "outside of a run";
     char text[320], label[128] = "";
     va_list arguments;
 
-    if (kin__rt)
+    if (kin__rt) {
+        where = "in ";
         kin__task_label(kin__rt->current, label, sizeof label);
+    }
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    kin_report("misuse %s%s: %s%s%s", kin__rt ? "in " : "outside of a run", label, text,
-               at && *at ? ", " : "", at ? at : "");
+    kin_report("misuse %s%s: %s%s%s", where, label, text, at && *at ? ", " : "", at ? at : "");
 }
 
 /* ---------------------------------------------------------------------- set-up */
@@ -153,9 +155,12 @@ static void runtime_free(struct kin__runtime *rt)
 /* The thread is in the run then. */
 int kin__run_begin(const struct kin_run_options *options)
 {
-    struct kin__runtime *rt = kin__os_alloc(sizeof *rt);
-    int code;
+    struct kin__runtime *rt;
+    int code = kin__forked() ? KIN_EFORK : kin__fork_watch();
 
+    if (code < 0)
+        return code;
+    rt = kin__os_alloc(sizeof *rt);
     if (!rt)
         return -ENOMEM;
     rt->options = *options;
@@ -218,6 +223,8 @@ static int run_main(struct kin__runtime *rt, int (*fn)(void *arg), void *arg)
     rt->main_frame = __builtin_frame_address(0);
     rt->turn_began = kin__clock(rt);
     code = fn(arg);
+    if (!kin__rt)
+        return KIN_EFORK;
     if (host->scope != &host->base)
         kin__leave_open(rt, host);
     if (code < 0)
@@ -240,7 +247,8 @@ static int run(int (*fn)(void *arg), void *arg, const struct kin_run_options *op
         return code;
     *begun = true;
     code = run_main(kin__rt, fn, arg);
-    kin__run_end(kin__rt);
+    if (kin__rt)
+        kin__run_end(kin__rt);
     return code;
 }
 
@@ -312,7 +320,7 @@ int kin_system_spawn(int (*fn)(void *arg), void *arg, const char *name)
 {
     struct kin_spawn_options options = { .fn = fn, .arg = arg, .name = name, .at = "" };
 
-    return kin__rt ? kin__spawn(kin__rt, kin__rt->system, &options) : KIN_ENORUN;
+    return kin__rt ? kin__spawn(kin__rt, kin__rt->system, &options) : kin__no_run();
 }
 
 void *kin_run_local(const void *key)
@@ -335,7 +343,7 @@ int kin_run_local_set(const void *key, void *value, void (*destroy)(void *value)
         }
     local = kin__rt ? kin__os_alloc(sizeof *local) : NULL;
     if (!local)
-        return kin__rt ? -ENOMEM : KIN_ENORUN;
+        return kin__rt ? -ENOMEM : kin__no_run();
     *local = (struct kin__local){ kin__rt->locals, key, value, destroy };
     kin__rt->locals = local;
     return 0;
@@ -346,7 +354,7 @@ int kin_facts(struct kin_facts *facts)
     struct kin__runtime *rt = kin__rt;
 
     if (!rt)
-        return KIN_ENORUN;
+        return kin__no_run();
     *facts = (struct kin_facts){ .backend = rt->backend->name, .guard = kin__stack_guard_name() };
     for (struct kin__scope *s = &rt->host.base; s; s = kin__scope_after(s, &rt->host.base))
         facts->tasks += s->kind == KIN__TASK;

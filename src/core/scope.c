@@ -353,7 +353,7 @@ static kin__cold int close_nothing(kin_scope *handle)
         }
     }
     kin__misuse(NULL, "a scope closed that is not open");
-    return kin__rt ? KIN_ESTALE : KIN_ENORUN;
+    return kin__rt ? KIN_ESTALE : kin__no_run();
 }
 
 /* Mostly all went well in the innermost scope, and nobody in there was told anything. */

@@ -228,7 +228,7 @@ int kin__spawn_nowhere(const struct kin_spawn_options *options)
     int code = KIN_ESTALE;
 
     if (!kin__rt)
-        code = KIN_ENORUN;
+        code = kin__no_run();
     else if (!options->group)
         code = KIN_EINVAL;
     else if (options->group->id == UINT64_MAX)

@@ -180,7 +180,7 @@ int kin_ready(int value)
     struct kin__start *state;
 
     if (!task || value < 0)
-        return task ? KIN_EINVAL : KIN_ENORUN;
+        return task ? KIN_EINVAL : kin__no_run();
     if (task->base.flags & KIN__READY)
         return KIN_ESTALE;
     state = task == &rt->host ? NULL : kin__group_of(task->base.parent)->start;

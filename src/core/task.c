@@ -159,6 +159,8 @@ static kin__cold void end_checked(struct kin__runtime *rt, struct kin__task *tas
 {
     kin_status status = KIN_OK;
 
+    if (task->base.flags & KIN__FORKED)
+        kin__end_forked();
     if (task->base.flags & KIN__RESTART)
         code = kin__service_again(rt, task, code);
     if (task->base.first)

@@ -84,16 +84,21 @@ void kin__wait_abort(struct kin__task *task)
 
 /* ------------------------------------------------------------------- lists */
 
+static kin__cold int claim_first(struct kin_wait_list *list, uint64_t run)
+{
+    if (!run)
+        return kin__no_run();
+    if (list->first)
+        return KIN_EFOREIGN;
+    list->run = run;
+    return 0;
+}
+
 int kin_wait_list_claim(struct kin_wait_list *list)
 {
     uint64_t run = kin__rt ? kin__rt->run : 0;
 
-    if (kin__likely(list->run == run))
-        return run ? 0 : KIN_ENORUN;
-    if (list->first || !run)
-        return run ? KIN_EFOREIGN : KIN_ENORUN;
-    list->run = run;
-    return 0;
+    return kin__likely(run && list->run == run) ? 0 : claim_first(list, run);
 }
 
 void kin_wait_list_add(struct kin_wait_list *list, struct kin_wait *wait)
@@ -194,7 +199,7 @@ int kin_check(void)
     struct kin__task *task = kin__rt ? kin__rt->current : NULL;
 
     if (!task)
-        return KIN_ENORUN;
+        return kin__no_run();
     if (!kin__call_is_refused(task))
         return 0;
     kin__told(task->scope);

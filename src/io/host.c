@@ -24,6 +24,7 @@ static const int64_t AT_ONCE = 1;       /* a time of the monotonic clock that ha
 struct kin_host {
     struct kin__runtime *run;
     pthread_t thread;
+    unsigned forks;             /* as kin__forks was: it is of this process */
     bool inside;                /* in step or close */
     int epoll, timer;
     int64_t armed;              /* what the timer is set to */
@@ -135,6 +136,7 @@ int kin_host_open_with(kin_host **out, int (*fn)(void *arg), void *arg,
     if (!host)
         return -ENOMEM;
     host->thread = pthread_self();
+    host->forks = kin__forks;
     host->epoll = host->timer = -1;
     host->armed = KIN_FOREVER;
     kin__rt = NULL;
@@ -153,6 +155,8 @@ int kin_host_open_with(kin_host **out, int (*fn)(void *arg), void *arg,
 
 static int host_refuses(const struct kin_host *host)
 {
+    if (host->forks != kin__forks)
+        return KIN_EFORK;
     if (!pthread_equal(host->thread, pthread_self()))
         return KIN_EFOREIGN;
     return host->inside ? KIN_EDEADLK : 0;

@@ -125,7 +125,7 @@ int kin_process_start_with(kin_process *process, const char *const argv[],
 
     *process = (kin_process){ .pidfd = -1, .in = -1, .out = -1, .err = -1, .ended = true };
     if (!kin__rt)
-        return KIN_ENORUN;
+        return kin__no_run();
     if (!argv || !argv[0])
         return KIN_EINVAL;
     if (!kin__io())

@@ -51,6 +51,7 @@ struct line {
 struct bell {
     struct kin_watch watch;             /* of the reading end */
     int rope;                           /* the writing end */
+    unsigned forks;                     /* it is of the process that was made by so many */
     struct line *pending;               /* the last to come first */
     struct line *lines;
 };
@@ -59,21 +60,25 @@ static const char bell_key;
 
 /* ------------------------------------------------------- any thread, any handler */
 
-static bool come_in(kin_remote *remote)
+static void go_out(kin_remote *remote)
+{
+    __atomic_fetch_sub(&remote->state, REMOTE_CALL, __ATOMIC_RELEASE);
+}
+
+/* In the child of a fork, the bell is still the parent's. */
+static int come_in(kin_remote *remote)
 {
     uint32_t state = __atomic_load_n(&remote->state, __ATOMIC_RELAXED);
 
     do {
         if (!(state & REMOTE_OPEN))
-            return false;
+            return KIN_ESTALE;
     } while (!__atomic_compare_exchange_n(&remote->state, &state, state + REMOTE_CALL, true,
                                           __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
-    return true;
-}
-
-static void go_out(kin_remote *remote)
-{
-    __atomic_fetch_sub(&remote->state, REMOTE_CALL, __ATOMIC_RELEASE);
+    if (kin__likely(((struct line *)remote->line)->bell->forks == kin__forks))
+        return 0;
+    go_out(remote);
+    return KIN_EFORK;
 }
 
 /* Not write(): a thread that is cancelled there would never leave. Fails only if the
@@ -108,8 +113,10 @@ static void ask(struct line *line, uint32_t what)
 
 int kin_remote_wake(kin_remote *remote)
 {
-    if (!come_in(remote))
-        return KIN_ESTALE;
+    int rc = come_in(remote);
+
+    if (rc < 0)
+        return rc;
     ask(remote->line, ASKED_WAKE);
     go_out(remote);
     return 0;
@@ -129,10 +136,10 @@ static int ask_cancel(struct line *line, const char *why)
 
 int kin_remote_cancel(kin_remote *remote, const char *why)
 {
-    int rc;
+    int rc = come_in(remote);
 
-    if (!come_in(remote))
-        return KIN_ESTALE;
+    if (rc < 0)
+        return rc;
     rc = ask_cancel(remote->line, why);
     go_out(remote);
     return rc;
@@ -271,6 +278,7 @@ static int bell_new(struct bell **out)
     }
     bell->watch = (struct kin_watch){ .fd = fds[0], .ready = rung, .arg = bell };
     bell->rope = fds[1];
+    bell->forks = kin__forks;
     rc = kin_run_local_set(&bell_key, bell, bell_end);
     if (rc < 0)
         goto no_local;
@@ -350,7 +358,7 @@ int kin_remote_open(kin_remote *remote, kin_group *group)
     int rc;
 
     if (!kin__rt)
-        return KIN_ENORUN;
+        return kin__no_run();
     if (is_open(remote))
         return KIN_EBUSY;
     if (group && !kin__group_find(kin__rt, group))
@@ -375,7 +383,7 @@ void kin_remote_close(kin_remote *remote)
 {
     struct line *line;
 
-    if (!is_open(remote))
+    if (!is_open(remote) || kin__forked())
         return;
     if (!kin__rt || remote->run != kin__rt->run) {
         kin__misuse(NULL, "a kin_remote closed outside of its run");

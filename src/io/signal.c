@@ -49,9 +49,11 @@ static void signal_arrived(int number)
 
 /* ------------------------------------------------------- dispositions, the table */
 
+static const struct sigaction noting = { .sa_handler = signal_arrived, .sa_flags = SA_RESTART };
+
 static int take_signal(int number)
 {
-    struct sigaction action = { .sa_handler = signal_arrived, .sa_flags = SA_RESTART };
+    struct sigaction action = noting;
 
     if (users[number]++ > 0)
         return 0;
@@ -64,13 +66,8 @@ static int take_signal(int number)
 
 static void give_signal_back(int number)
 {
-    struct sigaction now;
-
-    if (--users[number] > 0)
-        return;
-    sigaction(number, NULL, &now);
-    if (!(now.sa_flags & SA_SIGINFO) && now.sa_handler == signal_arrived)
-        sigaction(number, &disposition_before[number], NULL);      /* else it is another's by now */
+    if (--users[number] == 0)
+        kin__os_signal_back(number, &noting, &disposition_before[number]);
 }
 
 static void give_all_back(uint64_t taken)
@@ -119,6 +116,43 @@ static bool delist_signals(kin_signals *signals)
     return false;
 }
 
+/* --------------------------------------------------------------------- forks */
+
+static void signals_fork_begin(void)
+{
+    pthread_mutex_lock(&signal_lock);
+}
+
+static void signals_fork_end(void)
+{
+    pthread_mutex_unlock(&signal_lock);
+}
+
+/* Nobody in the child waits for them, so they do there what they did before. */
+static void signals_forked(void)
+{
+    for (int i = 0; i < LISTENERS; i++)
+        if (listener[i])
+            delist_signals(listener[i]);
+    handlers = 0;
+    signals_fork_end();
+}
+
+static int signals_hook_failed;
+
+static void signals_hook_forks(void)
+{
+    signals_hook_failed = pthread_atfork(signals_fork_begin, signals_fork_end, signals_forked);
+}
+
+static int watch_forks(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, signals_hook_forks);
+    return -signals_hook_failed;
+}
+
 /* ------------------------------------------------------------------- the calls */
 
 static int set_of(const int *numbers, size_t count, uint64_t *set)
@@ -137,6 +171,8 @@ int kin_signals_open(kin_signals *signals, const int *numbers, size_t count)
     uint64_t wanted;
     int rc = set_of(numbers, count, &wanted);
 
+    if (rc == 0)
+        rc = watch_forks();
     if (rc == 0)
         rc = kin_remote_open(&signals->remote, NULL);
     if (rc < 0)
@@ -220,7 +256,7 @@ int kin_end_on_signals(void)
     int rc = -ENOMEM;
 
     if (!kin__rt)
-        return KIN_ENORUN;
+        return kin__no_run();
     if (kin_run_local(&ending_key))
         return KIN_EBUSY;
     ending = kin__os_alloc(sizeof *ending);

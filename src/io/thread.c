@@ -166,7 +166,7 @@ static int make_and_launch(int (*fn)(void *arg), void *arg,
                            const struct kin_thread_options *options, struct kin__job **job)
 {
     kin_semaphore *room = kin__rt ? room_of_run() : NULL;
-    int rc = room ? kin_semaphore_acquire(room) : kin__rt ? -ENOMEM : KIN_ENORUN;
+    int rc = room ? kin_semaphore_acquire(room) : kin__rt ? -ENOMEM : kin__no_run();
 
     if (rc < 0)
         return rc;

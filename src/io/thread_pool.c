@@ -63,28 +63,23 @@ static void interrupted(int signal)
     (void)signal;
 }
 
+static const struct sigaction interrupting = { .sa_handler = interrupted };
+
 /* Only a disposition that would kill is replaced, and without SA_RESTART. */
 static void catch_signal(int signo)
 {
-    struct sigaction action = { .sa_handler = interrupted };
-
     if (interruptible[signo]++ > 0)
         return;
     sigaction(signo, NULL, &disposition[signo]);
     if (!(disposition[signo].sa_flags & SA_SIGINFO) &&
         (disposition[signo].sa_handler == SIG_DFL || disposition[signo].sa_handler == SIG_IGN))
-        sigaction(signo, &action, NULL);
+        sigaction(signo, &interrupting, NULL);
 }
 
 static void release_signal(int signo)
 {
-    struct sigaction now;
-
-    if (--interruptible[signo] > 0)
-        return;
-    sigaction(signo, NULL, &now);
-    if (!(now.sa_flags & SA_SIGINFO) && now.sa_handler == interrupted)
-        sigaction(signo, &disposition[signo], NULL);
+    if (--interruptible[signo] == 0)
+        kin__os_signal_back(signo, &interrupting, &disposition[signo]);
 }
 
 static void allow_signal(int signo, int how)
@@ -188,12 +183,49 @@ static int start_thread(void)
     return -rc;
 }
 
+/* --------------------------------------------------------------------- forks */
+
+static void pool_fork_begin(void)
+{
+    pthread_mutex_lock(&pool_lock);
+}
+
+static void pool_fork_end(void)
+{
+    pthread_mutex_unlock(&pool_lock);
+}
+
+/* The child has none of the threads, and the jobs are its parent's. */
+static void pool_forked(void)
+{
+    first_job = last_job = NULL;
+    pool_threads = idle_threads = queued_jobs = 0;
+    for (int i = 1; i < NSIG; i++)
+        if (interruptible[i] > 0) {
+            interruptible[i] = 1;
+            release_signal(i);
+        }
+    pthread_cond_init(&pool_work, NULL);        /* waiters that are no more */
+    pool_fork_end();
+}
+
+static int pool_hook_failed;
+
+static void pool_hook_forks(void)
+{
+    pool_hook_failed = pthread_atfork(pool_fork_begin, pool_fork_end, pool_forked);
+}
+
 /* ------------------------------------------------------------- for the run's side */
 
 int kin__pool_submit(struct kin__job *job)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int rc = 0;
 
+    pthread_once(&once, pool_hook_forks);
+    if (pool_hook_failed)
+        return -ENOMEM;
     pthread_mutex_lock(&pool_lock);
     line_add(job);
     if (queued_jobs > idle_threads)

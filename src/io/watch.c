@@ -25,7 +25,7 @@ static int refused(const struct kin_watch *watch, unsigned events)
     int rc;
 
     if (!kin__rt)
-        return KIN_ENORUN;
+        return kin__no_run();
     if (!watch->ready || (events & ~(KIN_READABLE | KIN_WRITABLE)))
         return KIN_EINVAL;
     if (!io)

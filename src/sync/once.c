@@ -16,7 +16,7 @@ int kin_once_run(kin_once *once, int (*fn)(void *arg), void *arg)
         return rc < 0 ? rc : kin_wait_skip();
     }
     if (!fn)
-        return kin__rt ? KIN_EINVAL : KIN_ENORUN;
+        return kin__rt ? KIN_EINVAL : kin__no_run();
     rc = kin__mutex_lock(&once->mutex, &once_ops);
     if (rc < 0)
         return rc;

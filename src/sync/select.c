@@ -108,7 +108,7 @@ int kin_try_select(kin_case *cases, size_t count)
 {
     if (count == 0 || count > INT32_MAX)
         return KIN_EINVAL;
-    return kin__rt ? try_cases(cases, count) : KIN_ENORUN;
+    return kin__rt ? try_cases(cases, count) : kin__no_run();
 }
 
 int kin_select(kin_case *cases, size_t count)
