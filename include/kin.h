@@ -708,8 +708,9 @@ typedef struct kin_remote {
     uint64_t run;
     uint32_t state;
 } kin_remote;
-/* group: what kin_remote_cancel cancels, or NULL. 0, KIN_ENORUN, KIN_ESTALE (the group has
- * ended), KIN_EBUSY (open already), -ENOMEM, -errno; -ENOSYS without descriptors. */
+/* group: what kin_remote_cancel cancels and kin_remote_call spawns into, or NULL. 0, KIN_ENORUN,
+ * KIN_ESTALE (the group has ended), KIN_EBUSY (open already), -ENOMEM, -errno; -ENOSYS without
+ * descriptors. */
 KIN_API int kin_remote_open(kin_remote *remote, kin_group *group);
 /* What was asked before is still done; then those that wait get KIN_ECLOSED. Calls that are
  * under way in other threads have returned when this does. No-op when closed. */
@@ -722,6 +723,11 @@ KIN_API int kin_remote_wait(kin_remote *remote);
  * to the group, if that has not ended; why is borrowed for ever. KIN_EINVAL without group. */
 KIN_API int kin_remote_wake(kin_remote *remote);
 KIN_API int kin_remote_cancel(kin_remote *remote, const char *why);
+/* Runs fn(arg) as a task of the group, and returns its code, which is for the caller alone.
+ * From any other thread, which is blocked until the task has ended. KIN_ESTALE once closed;
+ * KIN_EINVAL without group; KIN_EDEADLK in the run itself; why the group refused, KIN_EAGAIN
+ * where it is full. */
+KIN_API int kin_remote_call(kin_remote *remote, int (*fn)(void *arg), void *arg);
 
 /* --------------------------------------------------- 11  File descriptors */
 

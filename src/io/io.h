@@ -20,6 +20,7 @@
 #include "core/core.h"
 
 #include <errno.h>
+#include <semaphore.h>
 
 enum kin__op_kind { KIN__OP_POLL, KIN__OP_READ, KIN__OP_WRITE, KIN__OP_ACCEPT, KIN__OP_WATCH };
 
@@ -135,6 +136,18 @@ void kin__io_end(struct kin__io *io);
 /* A remote of kin's own: a wake calls the hook, in the run, which may close it. What is
  * open when the run ends is closed, after a last call if there was a wake. */
 int kin__remote_open_hook(kin_remote *remote, void (*hook)(kin_remote *remote));
+
+/* remote_call.c: a call from another thread, and its way into the run. */
+struct kin__remote_call {
+    struct kin__remote_call *next;
+    int (*fn)(void *arg);
+    void *arg;
+    int code;                   /* the answer, when it is over */
+    sem_t over;
+};
+int kin__remote_hand_over(kin_remote *remote, struct kin__remote_call *call);
+/* In the run: tasks of the group for those in the list, whose last comes first. */
+void kin__remote_calls_begin(struct kin__remote_call *calls, kin_group *group);
 
 /* An unexpected failure of the backend itself, after which nobody could be woken. */
 void kin__io_broken(const char *what, int error) __attribute__((noreturn));

@@ -31,7 +31,7 @@
 /* kin_remote.state */
 enum { REMOTE_OPEN = 1, REMOTE_CALL = 2 };      /* the rest counts the calls inside */
 /* line.asked */
-enum { ASKED_WAKE = 1, ASKED_CANCEL = 2, ASKED_LISTED = 4 };
+enum { ASKED_WAKE = 1, ASKED_CANCEL = 2, ASKED_CALL = 4, ASKED_LISTED = 8 };
 
 struct line {
     struct line *next, *prev;           /* of the bell's open ones */
@@ -39,6 +39,7 @@ struct line {
     struct bell *bell;
     kin_remote *remote;
     const char *why;                    /* of the first to cancel */
+    struct kin__remote_call *calls;     /* the last to come first */
     uint32_t asked;
     /* touched only by the run, from here */
     bool woken;                         /* by a wake that found nobody waiting */
@@ -145,6 +146,32 @@ int kin_remote_cancel(kin_remote *remote, const char *why)
     return rc;
 }
 
+static int ask_call(struct line *line, struct kin__remote_call *call)
+{
+    if (!line->group.state)
+        return KIN_EINVAL;
+    call->next = __atomic_load_n(&line->calls, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&line->calls, &call->next, call, true, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED))
+        ;
+    ask(line, ASKED_CALL);
+    return 0;
+}
+
+int kin__remote_hand_over(kin_remote *remote, struct kin__remote_call *call)
+{
+    int rc = come_in(remote);
+
+    if (rc < 0)
+        return rc;
+    if (kin__rt && kin__rt->run == remote->run)
+        rc = KIN_EDEADLK;
+    else
+        rc = ask_call(remote->line, call);
+    go_out(remote);
+    return rc;
+}
+
 /* ------------------------------------------------------------------ in the run */
 
 static void wake_one(struct line *line)
@@ -157,6 +184,12 @@ static void wake_one(struct line *line)
         line->woken = true;
 }
 
+static void begin_calls(struct line *line)
+{
+    kin__remote_calls_begin(__atomic_exchange_n(&line->calls, NULL, __ATOMIC_ACQUIRE),
+                            &line->group);
+}
+
 static void answer(struct line *line)
 {
     uint32_t asked = __atomic_exchange_n(&line->asked, 0, __ATOMIC_ACQ_REL);
@@ -165,6 +198,8 @@ static void answer(struct line *line)
     if ((asked & ASKED_CANCEL) && group)
         kin__cancel_because(kin__rt, group, KIN_BY_HAND, NULL, NULL,
                             __atomic_load_n(&line->why, __ATOMIC_RELAXED));
+    if (asked & ASKED_CALL)
+        begin_calls(line);
     if (!(asked & ASKED_WAKE))
         return;
     if (line->hook)
@@ -249,6 +284,7 @@ static void end_line(struct line *line)
                line->on_stack ? ", and its memory is gone" : "");
     if (!line->on_stack)
         shut(line->remote);
+    begin_calls(line);                  /* too late: they are refused */
     line_free(line);
 }
 

@@ -708,6 +708,12 @@ POINT_CODE(kin_remote_open, with_remote(leave_it))
 POINT_CODE(kin_remote_close, with_remote(leave_it))
 POINT_CODE(kin_remote_wake, with_remote(kin_remote_wake))
 POINT_CODE(kin_remote_cancel, with_remote(cancel_it))
+static int call_it(kin_remote *remote)
+{
+    return kin_remote_call(remote, nothing, NULL);
+}
+
+POINT_CODE(kin_remote_call, with_remote(call_it))
 POINT_CODE(kin_remote_wait, with_remote(kin_remote_wait))
 
 /* --------------------------------------------------- threads, processes, signals */
