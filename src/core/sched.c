@@ -164,14 +164,22 @@ static bool retry_starved(struct kin__runtime *rt)
     return true;
 }
 
+/* What would take long all at once is done a piece a turn. False: nothing is left of it. */
+static bool chores(struct kin__runtime *rt, int64_t now)
+{
+    bool split = kin__timers_split_ahead(rt, now);
+
+    return kin__stack_pools_trim(rt, now) || split;
+}
+
 /* In a crowd of timers, those of the next moment are waited for together: the moment is as
  * long as the slack that Linux allows itself for any sleep. */
 static int64_t patience(struct kin__runtime *rt, int64_t now, int64_t next)
 {
-    if (rt->stepped || kin__timers_split_ahead(rt, now) || kin__stack_pools_trim(rt, now))
+    if (rt->stepped || chores(rt, now) || next <= now)
         return 0;
-    if (next == KIN_FOREVER || next <= now)
-        return next == KIN_FOREVER ? KIN_FOREVER : 0;
+    if (next == KIN_FOREVER)
+        return KIN_FOREVER;
     if (next - now < KIN_US(KIN__SLACK_US) && kin__timers_crowded(rt))
         return KIN_US(KIN__SLACK_US);
     return next - now;
@@ -246,8 +254,7 @@ static __attribute__((noinline)) void turn(struct kin__runtime *rt)
         idle(rt, now);
         now = kin__clock(rt);
     }
-    kin__timers_split_ahead(rt, now);
-    kin__stack_pools_trim(rt, now);
+    chores(rt, now);
     rt->turn_began = now;
 }
 
@@ -262,8 +269,7 @@ bool kin__step_settle(struct kin__runtime *rt)
         kin__timers_settle(rt, now);
         kin__timers_expire(rt, now);
     } while (!any_runnable(rt) && idle(rt, now));
-    kin__timers_split_ahead(rt, now);
-    kin__stack_pools_trim(rt, now);
+    chores(rt, now);
     return any_runnable(rt);
 }
 

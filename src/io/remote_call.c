@@ -39,7 +39,7 @@ static struct kin__remote_call *first_to_last(struct kin__remote_call *last)
 }
 
 /* It is spawned by main, who stands outside of every group and does not wait here. */
-static int spawn_call(struct kin__remote_call *call, kin_group *group)
+static int begin_call(struct kin__remote_call *call, kin_group *group)
 {
     struct kin__runtime *rt = kin__rt;
     struct kin__task *current = rt->current;
@@ -59,7 +59,7 @@ void kin__remote_calls_begin(struct kin__remote_call *calls, kin_group *group)
         int rc;
 
         next = call->next;
-        rc = spawn_call(call, group);
+        rc = begin_call(call, group);
         if (rc < 0)
             answer_call(call, rc);
     }

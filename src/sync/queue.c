@@ -110,38 +110,45 @@ static void **ring_slot(kin_queue *queue, uint32_t n)
     return &queue->slots[n < to_the_end ? queue->first + n : n - to_the_end];
 }
 
-static void slots_push(kin_queue *queue, void *item)
+static inline void ring_push(kin_queue *queue, void *item)
 {
-    if (queue->compare)
-        heap_push(queue, item);
-    else
-        *ring_slot(queue, queue->count++) = item;
+    *ring_slot(queue, queue->count++) = item;
 }
 
-static void *slots_pop(kin_queue *queue)
+static inline void *ring_pop(kin_queue *queue)
 {
-    void *item;
+    void *item = queue->slots[queue->first];
 
-    if (queue->compare)
-        return heap_pop(queue);
-    if (queue->lifo)
-        return *ring_slot(queue, --queue->count);
-    item = queue->slots[queue->first];
     queue->first = queue->first + 1 < queue->capacity ? queue->first + 1 : 0;
     queue->count--;
     return item;
 }
 
+static void slots_push(kin_queue *queue, void *item)
+{
+    if (queue->compare)
+        heap_push(queue, item);
+    else
+        ring_push(queue, item);
+}
+
+static void *slots_pop(kin_queue *queue)
+{
+    if (queue->compare)
+        return heap_pop(queue);
+    if (queue->lifo)
+        return *ring_slot(queue, --queue->count);
+    return ring_pop(queue);
+}
+
 /* ------------------------------------------------------------- put and get */
 
-int kin_queue_try_put(kin_queue *queue, void *item)
+/* Inlined, so that it costs nothing that any kind of queue may be pushed to. */
+static inline __attribute__((always_inline)) int
+put_now(kin_queue *queue, void *item, void (*push)(kin_queue *queue, void *item))
 {
-    struct kin_wait *getter;
-    int rc = queue_claim(queue);
+    struct kin_wait *getter = kin_wait_list_take(&queue->getters);
 
-    if (rc < 0 || queue->closed)
-        return rc < 0 ? rc : KIN_ECLOSED;
-    getter = kin_wait_list_take(&queue->getters);
     if (!getter && queue->count == queue->capacity)
         return KIN_EAGAIN;
     queue->unfinished++;
@@ -149,9 +156,18 @@ int kin_queue_try_put(kin_queue *queue, void *item)
         getter->value = item;
         kin_wait_wake(getter, 0);
     } else {
-        slots_push(queue, item);
+        push(queue, item);
     }
     return 0;
+}
+
+int kin_queue_try_put(kin_queue *queue, void *item)
+{
+    int rc = queue_claim(queue);
+
+    if (rc < 0 || queue->closed)
+        return rc < 0 ? rc : KIN_ECLOSED;
+    return put_now(queue, item, slots_push);
 }
 
 static bool is_claimed(const kin_queue *queue, const struct kin__runtime *rt)
@@ -186,21 +202,12 @@ static kin__cold int put_with_care(kin_queue *queue, void *item)
 int kin_queue_put(kin_queue *queue, void *item)
 {
     struct kin__runtime *rt = kin__rt;
-    struct kin_wait *getter;
 
     if (kin__unlikely(!kin__call_is_plain(rt) || !is_claimed(queue, rt) || queue->closed ||
                       queue->compare))
         return put_with_care(queue, item);
-    getter = kin_wait_list_take(&queue->getters);
-    if (!getter && queue->count == queue->capacity)
+    if (put_now(queue, item, ring_push) == KIN_EAGAIN)
         return put_waits(queue, item);
-    queue->unfinished++;
-    if (getter) {
-        getter->value = item;
-        kin_wait_wake(getter, 0);
-    } else {
-        *ring_slot(queue, queue->count++) = item;
-    }
     return kin__wait_skip(kin__rt);
 }
 
@@ -258,7 +265,7 @@ int kin_queue_get(kin_queue *queue, void **item)
         return get_with_care(queue, item);
     if (queue->count == 0)
         return get_waits(queue, item);
-    *item = slots_pop(queue);
+    *item = ring_pop(queue);
     return kin__wait_skip(rt);
 }
 

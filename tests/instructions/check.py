@@ -34,16 +34,16 @@ AT_MOST = 1.03                  # times today's
 MUCH_LESS = 0.95
 # The instructions of one operation.
 TODAY = {
-    "yield": 86.2,
-    "spawn_join": 179.7,
-    "cancel_join": 963.0,
+    "yield": 85.3,
+    "spawn_join": 179.8,
+    "cancel_join": 963.1,
     "limit": 208.0,
-    "limit_wait": 490.6,
-    "semaphore": 293.2,
-    "queue": 135.1,
-    "ping_pong": 189.3,
-    "select_8": 709.9,
-    "park_wake_epoll": 1124.3,
+    "limit_wait": 490.7,
+    "semaphore": 293.3,
+    "queue": 107.1,
+    "ping_pong": 189.8,
+    "select_8": 741.5,
+    "park_wake_epoll": 1132.3,
 }
 
 OPERATIONS = 1_000              # of the smaller size; the larger has three times as many

@@ -100,17 +100,23 @@ static int caller(void *arg)
                           .signal = call->end == KIN_THREAD_SIGNAL ? SIGUSR1 : 0);
 }
 
+/* The group is cancelled when the job has begun. */
+static void begin_and_cancel(kin_group *group, struct employer *call, kin_task *task)
+{
+    prepare();
+    kin_spawn(group, caller, call, .task = task);
+    kin_yield();
+    await_begun();
+    kin_cancel(group, "enough");
+}
+
 REMOTE_TEST(C7_wait_the_call_returns_when_the_job_has_ended)
 {
     struct employer call = { KIN_THREAD_WAIT, wait_for_go, false };
     kin_task task;
     kin_group g = kin_group_open();
 
-    prepare();
-    kin_spawn(&g, caller, &call, .task = &task);
-    kin_yield();
-    await_begun();
-    kin_cancel(&g, "enough");
+    begin_and_cancel(&g, &call, &task);
     kin_scope s = kin_scope_open(.shield = KIN_FOREVER);
     for (int i = 0; i < 5; i++)
         kin_sleep(KIN_MS(1));
@@ -130,11 +136,7 @@ REMOTE_TEST(T66_abandon_the_call_returns_at_once_and_the_argument_is_dropped)
     kin_task task;
     kin_group g = kin_group_open();
 
-    prepare();
-    kin_spawn(&g, caller, &call, .task = &task);
-    kin_yield();
-    await_begun();
-    kin_cancel(&g, "enough");
+    begin_and_cancel(&g, &call, &task);
     CHECK_CODE(kin_group_close(&g, 0), 0);
     CHECK_INT(task.status, KIN_CANCELLED);
     CHECK(!call.own);
