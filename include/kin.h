@@ -752,7 +752,8 @@ KIN_API ssize_t kin_read(int fd, void *buffer, size_t size);
 KIN_API ssize_t kin_write(int fd, const void *buffer, size_t size);
 /* All of it; 0 or a code. *done (may be NULL) says how much, also when it failed. */
 KIN_API int kin_write_all(int fd, const void *buffer, size_t size, size_t *done);
-/* Closes; whoever waits on it gets KIN_ECLOSED. 0 or -errno. */
+/* Closes; whoever waits on it gets KIN_ECLOSED. Others run meanwhile where the kernel still
+ * holds such an operation; no cancellation point. 0 or -errno. */
 KIN_API int kin_close(int fd);
 
 /* ---------------------------------------------------- 12  Looking inside */

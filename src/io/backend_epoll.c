@@ -259,8 +259,10 @@ static void epoll_poll(struct kin__runtime *rt, int64_t timeout)
 
     if (n < 0 && errno != EINTR)
         kin__io_broken("epoll_wait", errno);
+    epoll->io.polling = true;
     for (int i = 0; i < n; i++)
         dispatch(epoll, &epoll->events[i]);
+    epoll->io.polling = false;
 }
 
 /* An epoll descriptor can be polled like others. */

@@ -441,7 +441,9 @@ static void uring_poll(struct kin__runtime *rt, int64_t timeout)
     send_unsent(u);
     send_aborts(u);
     enter(u, u->unsent.first || u->to_abort.first ? 0 : timeout);
+    u->io.polling = true;
     reap(u);
+    u->io.polling = false;
     if (u->missed)
         ask_again(u);
     if (kin__unlikely(u->bell >= 0))

@@ -6,9 +6,12 @@
  * over when it completes. The table is an array, because the numbers are small and
  * dense by POSIX's rule of the lowest free one.
  *
- * Close never blocks. Who waits gets KIN_ECLOSED; where the kernel still holds an
- * operation (io_uring), the number stays taken until that has come back, and is
- * closed then, so that nothing under way can touch its next owner.
+ * Close sends who waits away with KIN_ECLOSED. Where the kernel still holds an
+ * operation (io_uring), the number stays taken until that has come back, so that
+ * nothing under way can touch its next owner; close waits for that, as it would for a
+ * system call, and cannot be cancelled meanwhile. What must not park (a hook called
+ * from poll, a task on a borrowed stack) does not wait: the descriptor is closed when
+ * the operation comes back.
  */
 #include "io/io.h"
 
@@ -57,15 +60,25 @@ static void detach(struct kin__fd *slot, const struct kin__op *op)
         slot->writer = NULL;
 }
 
+/* The last operation of a descriptor that is to be closed is over. */
+static void let_go(struct kin__fd *slot, int fd)
+{
+    struct kin_wait *closer = slot->closer;
+    int rc = kin__fd_close(fd);
+
+    slot->closing = false;
+    slot->closer = NULL;
+    if (closer)
+        kin_wait_wake(closer, rc);
+}
+
 static void release(struct kin__op *op)
 {
     struct kin__fd *slot = &kin__io()->fds[op->fd];
 
     detach(slot, op);
-    if (kin__unlikely(slot->closing) && !slot->reader && !slot->writer) {
-        slot->closing = false;
-        kin__fd_close(op->fd);
-    }
+    if (kin__unlikely(slot->closing) && !slot->reader && !slot->writer)
+        let_go(slot, op->fd);
 }
 
 /* Somebody else closes the descriptor under this operation. */
@@ -112,6 +125,9 @@ void kin__fd_adopt(int fd, enum kin__fd_kind kind)
     slot = &io->fds[fd];
     vacate(slot);
     slot->reader = slot->writer = NULL;
+    if (slot->closer)
+        kin_wait_wake(slot->closer, -EBADF);
+    slot->closer = NULL;
     slot->closing = false;
     slot->kind = (uint8_t)kind;
 }
@@ -215,9 +231,9 @@ void kin__op_finish(struct kin__op *op, int result)
     kin__rt->outside--;
     kin__io()->waiting--;
     op->waiting = false;
+    kin_wait_wake(&op->wait, result);
     if (!op->keep)
         release(op);
-    kin_wait_wake(&op->wait, result);
 }
 
 /* Sockets disagree on what reading nothing means when there is nothing. */
@@ -310,6 +326,27 @@ int kin_write_all(int fd, const void *buffer, size_t size, size_t *done)
     return rc;
 }
 
+static void closer_describe(const struct kin_wait *wait, char *text, size_t size)
+{
+    snprintf(text, size, "fd %d, which the kernel still holds", *(const int *)wait->object);
+}
+
+static const struct kin_wait_ops closer_waits = { "close", NULL, closer_describe };
+
+static bool may_park(const struct kin__runtime *rt)
+{
+    return !kin__io()->polling && !(rt->current->base.flags & KIN__BORROWED);
+}
+
+static int await_release(int fd)
+{
+    struct kin_wait wait;
+
+    kin__wait_init(&wait, &closer_waits, &fd);
+    kin__io()->fds[fd].closer = &wait;
+    return kin_wait_park(&wait);
+}
+
 int kin_close(int fd)
 {
     struct kin__io *io = kin__rt ? kin__io() : NULL;
@@ -324,5 +361,5 @@ int kin_close(int fd)
     if (!slot->reader && !slot->writer)
         return kin__fd_close(fd);
     slot->closing = true;
-    return 0;
+    return may_park(kin__rt) ? await_release(fd) : 0;
 }

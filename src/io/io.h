@@ -56,6 +56,7 @@ struct kin__op {
 struct kin__fd {
     struct kin__op *reader, *writer;
     struct kin_watch *watch;
+    struct kin_wait *closer;    /* kin_close, until the kernel has let go */
     uint32_t generation;        /* epoll: tells old events from new ones */
     uint32_t armed;             /* epoll: events last asked for; 0: not registered */
     uint8_t kind;
@@ -69,6 +70,7 @@ struct kin__io {
     struct kin__fd *fds;
     int count;
     unsigned waiting;           /* parked operations */
+    bool polling;               /* hooks are being called, which must not park */
 };
 
 struct kin__io_backend {

@@ -2,6 +2,9 @@
  * the kernel has let go; numbers are used again without mixing things up. */
 #include "io_test.h"
 
+#include "core/core.h"
+
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -150,6 +153,11 @@ IO_TEST(F1_close_wakes_an_acceptor)
     CHECK_CODE(kin_connect((struct sockaddr *)&address, sizeof address), -ECONNREFUSED);
 }
 
+static int close_it(void *arg)
+{
+    return kin_close(*(int *)arg);
+}
+
 /* Cancelled and closed in one turn: the first says why, and both are safe. */
 IO_TEST(F1_close_and_cancel_together)
 {
@@ -164,8 +172,9 @@ IO_TEST(F1_close_and_cancel_together)
         begin_call(&g, &c, &task, i & 2);
         if (i & 1)
             CHECK_CODE(kin_cancel(&task, NULL), 0);
-        CHECK_CODE(kin_close(fds[0]), 0);
-        CHECK_CODE(kin_cancel(&task, NULL), 0);
+        CHECK_CODE(kin_spawn(&g, close_it, &fds[0]), 0);
+        CHECK_CODE(kin_yield(), 0);
+        kin_cancel(&task, NULL);
         CHECK_CODE(kin_group_close(&g, 0), 0);
         CHECK_CODE(c.result, i & 1 ? KIN_ECANCELED : KIN_ECLOSED);
         CHECK_CODE(kin_close(fds[1]), 0);
@@ -187,6 +196,118 @@ IO_TEST(F1_close_after_data)
     CHECK_CODE(kin_group_close(&g, 0), 0);
     CHECK(c.result == 4 || c.result == KIN_ECLOSED);
     CHECK_CODE(kin_close(fds[1]), 0);
+}
+
+/* In the kernel's hands, or only just on the way there. */
+static void begin_wait(kin_group *g, struct call *c, int fds[2], bool submitted)
+{
+    CHECK_CODE(kin_pipe(fds), 0);
+    *c = (struct call){ .what = CALL_WAIT, .fd = fds[0], .events = KIN_READABLE };
+    begin_call(g, c, NULL, submitted);
+    CHECK(!c->ended);
+}
+
+IO_TEST(F1_when_close_returns_the_descriptor_is_closed)
+{
+    for (int i = 0; i < 2; i++) {
+        kin_group g = kin_group_open();
+        struct call c;
+        int fds[2];
+
+        begin_wait(&g, &c, fds, i);
+        CHECK_CODE(kin_close(fds[0]), 0);
+        CHECK_INT(fcntl(fds[0], F_GETFD), -1);
+        CHECK_CODE(kin_write(fds[1], "x", 1), -EPIPE);  /* the kernel has let go of the file */
+        CHECK_CODE(kin_group_close(&g, 0), 0);
+        CHECK_CODE(c.result, KIN_ECLOSED);
+        CHECK_CODE(kin_close(fds[1]), 0);
+    }
+}
+
+IO_TEST(F1_close_is_no_cancellation_point)
+{
+    kin_group g = kin_group_open();
+    kin_scope s;
+    struct call c;
+    int fds[2];
+
+    begin_wait(&g, &c, fds, true);
+    s = kin_scope_open(.cancelled = true);
+    CHECK_CODE(kin_close(fds[0]), 0);
+    CHECK_CODE(kin_scope_close(&s, 0), 0);
+    CHECK_INT(fcntl(fds[0], F_GETFD), -1);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    CHECK_CODE(c.result, KIN_ECLOSED);
+    CHECK_CODE(kin_close(fds[1]), 0);
+}
+
+/* Also by a cancellation that comes while it waits. */
+IO_TEST(F1_a_close_under_way_is_not_disturbed)
+{
+    kin_group g = kin_group_open();
+    kin_task closer;
+    struct call c;
+    char byte;
+    int fds[2];
+
+    begin_wait(&g, &c, fds, true);
+    CHECK_CODE(kin_spawn(&g, close_it, &fds[0], .task = &closer), 0);
+    CHECK_CODE(kin_yield(), 0);
+    CHECK(closer.status == KIN_PENDING || !on_uring());
+    CHECK_CODE(kin_close(fds[0]), -EBADF);
+    CHECK_CODE(kin_read(fds[0], &byte, 1), -EBADF);
+    CHECK_CODE(kin_wait_fd(fds[0], KIN_READABLE), -EBADF);
+    kin_cancel(&closer, NULL);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    CHECK_INT(closer.status, KIN_OK);
+    CHECK_CODE(c.result, KIN_ECLOSED);
+    CHECK_INT(fcntl(fds[0], F_GETFD), -1);
+    CHECK_CODE(kin_close(fds[1]), 0);
+}
+
+IO_TEST(F1_close_says_what_the_system_said)
+{
+    for (int i = 0; i < 2; i++) {
+        kin_group g = kin_group_open();
+        struct call c;
+        int fds[2];
+
+        begin_wait(&g, &c, fds, i);
+        fail_next("close", EIO, 1);
+        CHECK_CODE(kin_close(fds[0]), -EIO);
+        kin__os_fault = NULL;
+        CHECK_CODE(kin_group_close(&g, 0), 0);
+        CHECK_CODE(c.result, KIN_ECLOSED);
+        CHECK_CODE(kin_close(fds[1]), 0);
+    }
+}
+
+static void close_from_hook(struct kin_watch *watch, unsigned events)
+{
+    (void)events;
+    kin_watch_stop(watch);
+    CHECK_CODE(kin_close(*(int *)watch->arg), 0);
+}
+
+/* The scheduler calls the hook, and must not be kept waiting. */
+IO_TEST(F1_a_hook_closes_without_waiting)
+{
+    kin_group g = kin_group_open();
+    struct kin_watch watch = { .ready = close_from_hook };
+    struct call c;
+    int fds[2], bell[2];
+
+    begin_wait(&g, &c, fds, true);
+    CHECK_INT(pipe2(bell, O_CLOEXEC), 0);
+    watch.fd = bell[0];
+    watch.arg = &fds[0];
+    CHECK_CODE(kin_watch_set(&watch, KIN_READABLE), 0);
+    CHECK_INT(write(bell[1], "x", 1), 1);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    CHECK_CODE(c.result, KIN_ECLOSED);
+    CHECK_INT(fcntl(fds[0], F_GETFD), -1);
+    CHECK_CODE(kin_close(fds[1]), 0);
+    close_both(bell);
 }
 
 static int close_and_reopen(void *arg)
@@ -240,6 +361,29 @@ IO_TEST(a_descriptor_closed_behind_our_back_is_noticed)
     CHECK_INT(kin_write(more[1], "new", 3), 3);
     CHECK_INT(kin_read(more[0], buffer, sizeof buffer), 3);
     CHECK_CODE(kin_group_close(&g, 0), 0);
+    CHECK_CODE(c.result, KIN_ECLOSED);
+    CHECK_CODE(kin_close(fds[1]), 0);
+    close_both(more);
+}
+
+/* The same, while kin_close waits for the kernel. */
+IO_TEST(a_descriptor_closed_under_kin_close_is_noticed)
+{
+    kin_group g = kin_group_open();
+    kin_task closer;
+    struct call c;
+    int fds[2], more[2];
+
+    if (!on_uring())
+        SKIP("nothing is ever in the kernel's hands");
+    begin_wait(&g, &c, fds, true);
+    CHECK_CODE(kin_spawn(&g, close_it, &fds[0], .task = &closer), 0);
+    CHECK_CODE(kin_yield(), 0);
+    CHECK_INT(close(fds[0]), 0);
+    CHECK_CODE(kin_pipe(more), 0);
+    CHECK_INT(more[0], fds[0]);
+    CHECK_CODE(kin_group_close(&g, 0), -EBADF);
+    CHECK_CODE(closer.code, -EBADF);
     CHECK_CODE(c.result, KIN_ECLOSED);
     CHECK_CODE(kin_close(fds[1]), 0);
     close_both(more);
