@@ -121,8 +121,10 @@ static int probe(struct io_uring *ring)
     sqe = io_uring_get_sqe(ring);
     io_uring_prep_nop(sqe);
     io_uring_sqe_set_data64(sqe, PROBE_DATA);
-    rc = kin__io_fails("uring_probe", EPERM)
-             ? -errno : io_uring_submit_and_wait_timeout(ring, &cqe, 1, &limit, NULL);
+    do
+        rc = kin__io_fails("uring_probe", EPERM)
+                 ? -errno : io_uring_submit_and_wait_timeout(ring, &cqe, 1, &limit, NULL);
+    while (rc == -EINTR);
     if (rc < 0)
         return rc;
     if (!cqe || cqe->user_data != PROBE_DATA)

@@ -44,10 +44,13 @@ uint32_t kin__io_poll_mask(unsigned events)
 static int try_poll(int fd, unsigned events)
 {
     struct pollfd pollfd = { .fd = fd, .events = (short)kin__io_poll_mask(events) };
-    int n = kin__io_fails("poll", ENOMEM) ? -1 : poll(&pollfd, 1, 0);
+    int n;
 
+    do
+        n = kin__io_fails("poll", ENOMEM) ? -1 : poll(&pollfd, 1, 0);
+    while (n < 0 && errno == EINTR);
     if (n < 0)
-        return errno == EINTR ? -EAGAIN : -errno;
+        return -errno;
     if (pollfd.revents & POLLNVAL)
         return -EBADF;
     return n == 0 ? -EAGAIN : (int)kin__io_events((uint32_t)pollfd.revents, events);

@@ -1,0 +1,511 @@
+/* Every system call of the library may fail: each in turn is made to, once, in every job below,
+ * and once more each is interrupted by a signal, which no job may notice.
+ *
+ * The calls are caught where the library calls the C library and liburing (the linker's --wrap:
+ * see meson.build), so that none can be forgotten in the code. A job that fails must say so with
+ * a code that has a name, in time, and leave no descriptor and no memory behind. */
+#include "remote_test.h"
+
+#include "kin_ext.h"
+#include "kin_os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kin_config.h"
+
+#if KIN_HAVE_URING
+#include <liburing.h>
+#endif
+
+/* ------------------------------------------------------------------ the calls */
+
+static enum { FAIL, INTERRUPT } how;
+static _Atomic unsigned calls;          /* since the job began, in all threads */
+static unsigned victim;                 /* the number of the call that fails; 0: none */
+static const char *hit;                 /* which that was */
+static bool armed;
+
+static bool fails_now(const char *name)
+{
+    if (!armed || ++calls != victim)
+        return false;
+    hit = name;
+    return true;
+}
+
+/* What may be interrupted, and says so without having done anything. */
+static bool is_interrupted(const char *name)
+{
+    return how == INTERRUPT && fails_now(name);
+}
+
+static bool is_failed(const char *name)
+{
+    return how == FAIL && fails_now(name);
+}
+
+#define WRAP(result, name, error, interruptible, parameters, arguments) \
+    result __real_##name parameters;                                    \
+    result __wrap_##name parameters;                                    \
+    result __wrap_##name parameters                                     \
+    {                                                                   \
+        if (interruptible && is_interrupted(#name)) {                   \
+            errno = EINTR;                                              \
+            return -1;                                                  \
+        }                                                               \
+        if (is_failed(#name)) {                                         \
+            errno = error;                                              \
+            return -1;                                                  \
+        }                                                               \
+        return __real_##name arguments;                                 \
+    }
+
+WRAP(int, socket, EMFILE, false, (int domain, int type, int protocol), (domain, type, protocol))
+WRAP(int, bind, EADDRINUSE, false, (int fd, const struct sockaddr *address, socklen_t length),
+     (fd, address, length))
+WRAP(int, listen, EADDRINUSE, false, (int fd, int backlog), (fd, backlog))
+WRAP(int, accept4, EMFILE, true,
+     (int fd, struct sockaddr *address, socklen_t *length, int flags), (fd, address, length, flags))
+WRAP(int, connect, ENETUNREACH, false, (int fd, const struct sockaddr *address, socklen_t length),
+     (fd, address, length))
+WRAP(ssize_t, recv, ECONNRESET, true, (int fd, void *buffer, size_t size, int flags),
+     (fd, buffer, size, flags))
+WRAP(ssize_t, send, ECONNRESET, true, (int fd, const void *buffer, size_t size, int flags),
+     (fd, buffer, size, flags))
+WRAP(ssize_t, read, EIO, true, (int fd, void *buffer, size_t size), (fd, buffer, size))
+WRAP(ssize_t, write, EIO, true, (int fd, const void *buffer, size_t size), (fd, buffer, size))
+WRAP(int, pipe2, EMFILE, false, (int fds[2], int flags), (fds, flags))
+WRAP(int, fstat, ENOMEM, false, (int fd, struct stat *status), (fd, status))
+WRAP(int, poll, ENOMEM, true, (struct pollfd *fds, nfds_t count, int timeout),
+     (fds, count, timeout))
+WRAP(int, getsockopt, ENOMEM, false, (int fd, int level, int name, void *value, socklen_t *size),
+     (fd, level, name, value, size))
+WRAP(int, setsockopt, ENOMEM, false,
+     (int fd, int level, int name, const void *value, socklen_t size),
+     (fd, level, name, value, size))
+WRAP(int, epoll_create1, EMFILE, false, (int flags), (flags))
+WRAP(int, epoll_ctl, ENOSPC, false, (int fd, int what, int target, struct epoll_event *event),
+     (fd, what, target, event))
+WRAP(int, epoll_wait, EINTR, true, (int fd, struct epoll_event *events, int most, int timeout),
+     (fd, events, most, timeout))       /* another error is a bug of the library: it aborts */
+WRAP(int, eventfd, EMFILE, false, (unsigned count, int flags), (count, flags))
+WRAP(int, timerfd_create, EMFILE, false, (int clock, int flags), (clock, flags))
+WRAP(int, waitid, ECHILD, true, (idtype_t type, id_t id, siginfo_t *info, int options),
+     (type, id, info, options))
+WRAP(int, kill, EPERM, false, (pid_t pid, int number), (pid, number))
+WRAP(int, dup2, EBADF, false, (int from, int to), (from, to))
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+    errno = EMFILE;
+    return is_failed("open") ? -1 : __real_open(path, flags, 0600);
+}
+
+/* It closes all the same, as Linux does. */
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __wrap_close(int fd)
+{
+    int rc = __real_close(fd), error = errno;
+    bool interrupted = is_interrupted("close");
+
+    if (rc == 0 && (interrupted || is_failed("close"))) {
+        errno = interrupted ? EINTR : EIO;
+        return -1;
+    }
+    errno = error;
+    return rc;
+}
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*fn)(void *arg), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*fn)(void *arg), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*fn)(void *arg), void *arg)
+{
+    return is_failed("pthread_create") ? EAGAIN
+                                       : __real_pthread_create(thread, attributes, fn, arg);
+}
+
+/* A write to the bell fails only if the pipe is full, when the bell rings already. */
+static int error_of_syscall(long number)
+{
+    switch (number) {
+    case SYS_write:
+        return 0;
+#ifdef SYS_epoll_pwait2
+    case SYS_epoll_pwait2:
+        return ENOSYS;
+#endif
+    case SYS_close_range:
+        return ENOSYS;
+    default:
+        return EMFILE;
+    }
+}
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    int error = error_of_syscall(number);
+
+    if (error && is_failed("syscall")) {
+        errno = error;
+        return -1;
+    }
+    return __real_syscall(number, a, b, c, d, e, f);
+}
+
+#if KIN_HAVE_URING
+#define WRAP_RING(name, error, interruptible, parameters, arguments)          \
+    int __real_##name parameters;                                             \
+    int __wrap_##name parameters;                                             \
+    int __wrap_##name parameters                                              \
+    {                                                                         \
+        if (interruptible && is_interrupted(#name))                           \
+            return -EINTR;                                                    \
+        return is_failed(#name) ? -(error) : __real_##name arguments;         \
+    }
+
+WRAP_RING(io_uring_queue_init_params, EPERM, false,
+          (unsigned entries, struct io_uring *ring, struct io_uring_params *params),
+          (entries, ring, params))
+WRAP_RING(io_uring_submit, EAGAIN, true, (struct io_uring *ring), (ring))
+WRAP_RING(io_uring_submit_and_wait_timeout, EBUSY, true,
+          (struct io_uring *ring, struct io_uring_cqe **cqe, unsigned count,
+           struct __kernel_timespec *limit, sigset_t *mask), (ring, cqe, count, limit, mask))
+WRAP_RING(io_uring_submit_and_get_events, ENOMEM, true, (struct io_uring *ring), (ring))
+WRAP_RING(io_uring_register_ring_fd, EINVAL, false, (struct io_uring *ring), (ring))
+WRAP_RING(io_uring_register_eventfd, ENOMEM, false, (struct io_uring *ring, int fd), (ring, fd))
+#endif
+
+/* ------------------------------------------------------------------- the jobs */
+
+static int serve_one(void *arg)
+{
+    char buffer[64];
+    ssize_t n;
+    int fd = kin_accept(*(int *)arg), rc, closed;
+
+    if (fd < 0)
+        return fd;
+    do {
+        n = kin_read(fd, buffer, sizeof buffer);
+        rc = n > 0 ? kin_write_all(fd, buffer, (size_t)n, NULL) : (int)n;
+    } while (rc == 0 && n > 0);
+    closed = kin_close(fd);
+    return rc < 0 ? rc : closed;
+}
+
+static int converse(int fd)
+{
+    char buffer[6];
+    ssize_t n = kin_write_all(fd, "hello", 5, NULL);
+
+    if (n == 0)
+        n = kin_read(fd, buffer, sizeof buffer);
+    if (n >= 0 && n < 5)
+        n = -EPROTO;
+    return n < 0 ? (int)n : 0;
+}
+
+static int connect_and_talk(struct sockaddr *address, socklen_t length)
+{
+    int fd = kin_connect(address, length), rc, closed;
+
+    if (fd < 0)
+        return fd;
+    rc = converse(fd);
+    closed = kin_close(fd);
+    return rc < 0 ? rc : closed;
+}
+
+static int talk(int listener, struct sockaddr *address, socklen_t length)
+{
+    int rc;
+
+    KIN_GROUP(rc, g) {
+        kin_spawn(&g, serve_one, &listener, .name = "server");
+        rc = connect_and_talk(address, length);
+    }
+    return rc;
+}
+
+static int tcp(void)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t length = sizeof address;
+    int fd = kin_listen((struct sockaddr *)&address, length, 4), rc;
+
+    if (fd < 0)
+        return fd;
+    rc = getsockname(fd, (struct sockaddr *)&address, &length);
+    if (rc == 0)
+        rc = talk(fd, (struct sockaddr *)&address, length);
+    kin_close(fd);
+    return rc;
+}
+
+static int local(void)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int n = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "kin-calls-%d", getpid());
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1) + (socklen_t)n;
+    int fd = kin_listen((struct sockaddr *)&address, length, 4), rc;
+
+    if (fd < 0)
+        return fd;
+    rc = talk(fd, (struct sockaddr *)&address, length);
+    kin_close(fd);
+    return rc;
+}
+
+static int write_a_byte(void *arg)
+{
+    return (int)kin_write(*(int *)arg, "x", 1);
+}
+
+static int through_pipe(void)
+{
+    char byte;
+    int fds[2], rc = kin_pipe(fds);
+
+    if (rc < 0)
+        return rc;
+    KIN_GROUP(rc, g) {
+        kin_spawn(&g, write_a_byte, &fds[1], .name = "writer");
+        rc = kin_wait_fd(fds[0], KIN_READABLE);
+        if (rc > 0)
+            rc = (int)kin_read(fds[0], &byte, 1);
+    }
+    kin_close(fds[0]);
+    kin_close(fds[1]);
+    return rc < 0 ? rc : 0;
+}
+
+static int collect(kin_process *process)
+{
+    struct kin_output out = { .most = 64 };
+    int rc = kin_process_communicate(process, "hello", 5, &out, NULL, KIN_S(1));
+
+    if (rc == 0 && (out.size != 5 || process->exit_code != 0))
+        rc = -EPROTO;
+    free(out.data);
+    return rc;
+}
+
+static int process(void)
+{
+    const char *const argv[] = { "cat", NULL };
+    kin_process cat;
+    int rc = kin_process_start(&cat, argv, .in = KIN_PIPE, .out = KIN_PIPE, .err = KIN_NULL);
+
+    return rc < 0 ? rc : collect(&cat);
+}
+
+static int answer(void *arg)
+{
+    (void)arg;
+    return 42;
+}
+
+static int thread(void)
+{
+    int rc = kin_thread_run(answer, NULL);
+
+    return rc == 42 ? 0 : rc < 0 ? rc : -EPROTO;
+}
+
+static int signals(void)
+{
+    const int number = SIGUSR2;
+    kin_signals waited = { .wanted = 0 };
+    int rc = kin_signals_open(&waited, &number, 1);
+
+    if (rc < 0)
+        return rc;
+    raise(SIGUSR2);
+    rc = kin_signals_wait(&waited);
+    kin_signals_close(&waited);
+    return rc < 0 ? rc : 0;
+}
+
+static kin_remote remote;
+
+static int wake_it(void *arg)
+{
+    (void)arg;
+    return kin_remote_wake(&remote);
+}
+
+static int from_a_thread(void)
+{
+    int rc = kin_remote_open(&remote, NULL);
+
+    if (rc < 0)
+        return rc;
+    rc = kin_thread_run(wake_it, NULL);
+    if (rc == 0)
+        rc = kin_remote_wait(&remote);
+    kin_remote_close(&remote);
+    return rc;
+}
+
+static void seen(struct kin_watch *watch, unsigned events)
+{
+    (void)events;
+    kin_watch_stop(watch);
+    kin_event_set(watch->arg);
+}
+
+static int watch(void)
+{
+    kin_event event = { .set = false };
+    struct kin_watch readable = { .ready = seen, .arg = &event };
+    int fds[2], rc = kin_pipe(fds);
+
+    if (rc < 0)
+        return rc;
+    readable.fd = fds[0];
+    rc = kin_watch_set(&readable, KIN_READABLE);
+    if (rc == 0)
+        rc = (int)kin_write(fds[1], "x", 1);
+    if (rc > 0)
+        rc = kin_event_wait(&event);
+    kin_watch_stop(&readable);
+    kin_close(fds[0]);
+    kin_close(fds[1]);
+    return rc;
+}
+
+/* ------------------------------------------------------------------- the sweep */
+
+static int (*job)(void);
+
+static int limited(void *arg)
+{
+    int rc;
+
+    (void)arg;
+    KIN_SCOPE(rc, s, .timeout = KIN_S(20))
+        rc = job();
+    return rc;
+}
+
+static void silent(const kin_error *error, void *arg)
+{
+    (void)error;
+    (void)arg;
+}
+
+/* An epoll descriptor that is not there is a watch that hears nothing: reports do no harm. */
+static void unheard(const char *line, void *arg)
+{
+    (void)line;
+    (void)arg;
+}
+
+static int in_a_run(void)
+{
+    return kin_run(limited, NULL, .on_error = silent, .on_report = unheard);
+}
+
+static int in_a_host(void)
+{
+    kin_host *host;
+    struct pollfd ready = { .events = POLLIN };
+    int rc = kin_host_open(&host, limited, NULL, .on_error = silent, .on_report = unheard), code;
+
+    if (rc < 0)
+        return rc;
+    ready.fd = kin_host_fd(host);
+    while ((rc = kin_host_step(host)) >= 0)
+        if (rc == 0)
+            __real_poll(&ready, 1, 20000);
+    code = kin_host_close(host);
+    return code;
+}
+
+static int once(int (*run)(void), unsigned k)
+{
+    int rc;
+
+    calls = 0;
+    victim = k;
+    hit = "nothing";
+    armed = true;
+    rc = run();
+    armed = false;
+    tap_note("call %u, which was %s", k, hit);
+    return rc;
+}
+
+static bool clear_code(int rc)
+{
+    return rc == 0 || (rc < 0 && rc != KIN_ETIMEDOUT && rc != KIN_ECANCELED &&
+                       strcmp(kin_code_name(rc), "unknown") != 0);
+}
+
+/* What threads still close in the background has been closed when they are idle again. */
+static void sweep(int (*run)(void), int (*fn)(void))
+{
+    int before;
+    unsigned k;
+
+    job = fn;
+    CHECK_CODE(once(run, 0), 0);
+    CHECK(calls > 0);
+    before = open_descriptors();
+    for (k = 1; k == 1 || calls >= k - 1; k++) {
+        int rc = once(run, k);
+
+        if (how == INTERRUPT)
+            CHECK_CODE(rc, 0);
+        else
+            CHECK(clear_code(rc));
+        CHECK_INT(open_descriptors(), before);
+    }
+}
+
+#define SWEEP(fn)                                      \
+    TEST_LIMIT(each_call_may_fail_##fn, 120)           \
+    {                                                  \
+        how = FAIL;                                    \
+        sweep(in_a_run, fn);                           \
+    }                                                  \
+    TEST_LIMIT(each_call_may_be_interrupted_##fn, 120) \
+    {                                                  \
+        how = INTERRUPT;                               \
+        sweep(in_a_run, fn);                           \
+    }
+
+SWEEP(tcp)
+SWEEP(local)
+SWEEP(through_pipe)
+SWEEP(process)
+SWEEP(thread)
+SWEEP(signals)
+SWEEP(from_a_thread)
+SWEEP(watch)
+
+TEST_LIMIT(each_call_may_fail_under_a_host, 120)
+{
+    how = FAIL;
+    sweep(in_a_host, tcp);
+}
