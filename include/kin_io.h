@@ -46,6 +46,38 @@ typedef struct kin_stream {
 
 /* -------------------------------------------------------------- 4  Servers */
 
+struct kin_serve_counts {       /* kept up to date while it serves */
+    uint64_t accepted, failed;
+    uint64_t cut;               /* were still busy when .drain was over */
+};
+struct kin_serve_options {
+    const char *at;             /* set by the macro */
+    const char *name;           /* of the connections' tasks: name[1], name[2] …; borrowed */
+    uint32_t limit;             /* so many at once; the others wait in the backlog. 0: any */
+    int64_t drain;              /* how long connections may go on when the server is to end */
+    size_t stack;               /* bytes of address space for each task; 0: the run's */
+    /* Told why a connection failed, in its task; arg is the server's. NULL: a line is reported,
+     * but for peers that have just gone away. */
+    void (*failed)(const kin_error *error, void *arg);
+    struct kin_serve_counts *counts;
+};
+/* Accepts, and runs fn(fd, arg) in a task for each connection, whose descriptor is closed
+ * when fn has returned; until the caller is cancelled, or the listener closed. Then it closes
+ * the listener, which is its own from the call on, and waits for those under way: they are
+ * cancelled softly (kin_cancelled), with .drain as the grace. No failure of theirs ends it;
+ * where descriptors or memory are short it waits. Blocks. 0 when the listener was closed;
+ * KIN_ECANCELED; KIN_EINVAL, KIN_EBUSY (others accept from it), -ENOMEM, -errno of accept. */
+#define kin_serve(...) KIN_SERVE_(__VA_ARGS__, )
+#define KIN_SERVE_(listener_fd, fn, arg, ...) \
+    kin_serve_with(listener_fd, fn, arg, &(struct kin_serve_options){ .at = KIN_HERE, __VA_ARGS__ })
+KIN_API int kin_serve_with(int listener_fd, int (*fn)(int fd, void *arg), void *arg,
+                           const struct kin_serve_options *options);
+
+/* For a connection between two requests: waits until there is something to read. Blocks.
+ * 1; 0 when the server is to end and there is nothing, so that the connection may go; or a
+ * code of kin_wait_fd, which it is outside of a server. */
+KIN_API int kin_serve_idle(int fd);
+
 /* ------------------------------------------------- 5  Files and directories */
 
 /* -------------------------------------------------------- 6  Watching files */

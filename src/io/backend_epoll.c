@@ -105,13 +105,18 @@ static int enlist(struct epoll *epoll, int fd, uint32_t events)
     return rc;
 }
 
+/* kin_wait_fd is for every descriptor, also for one that took over the number of one of
+ * kin's that was closed with plain close: it does not trust the table. */
+static bool trusts_table(const struct kin__fd *slot, const struct kin__op *op)
+{
+    return slot->kind != KIN__FD_FOREIGN && slot->armed && (op->kind != KIN__OP_POLL || op->sure);
+}
+
 static int enlist_for(struct epoll *epoll, const struct kin__op *op)
 {
     struct kin__fd *slot = &epoll->io.fds[op->fd];
 
-    /* kin_wait_fd is for every descriptor, also for one that took over the number of
-     * one of kin's that was closed with plain close: it does not trust the table. */
-    if (slot->kind != KIN__FD_FOREIGN && slot->armed && op->kind != KIN__OP_POLL)
+    if (trusts_table(slot, op))
         return 0;
     return enlist(epoll, op->fd, wanted(slot) | kin__io_poll_mask(op->events));
 }
@@ -132,8 +137,7 @@ static int attempt(struct kin__fd *slot, struct kin__op *op)
 
 static bool known_dry(const struct kin__fd *slot, const struct kin__op *op)
 {
-    return slot->kind != KIN__FD_FOREIGN && slot->armed && op->kind != KIN__OP_POLL &&
-           (slot->dry & op->events);
+    return trusts_table(slot, op) && (slot->dry & op->events);
 }
 
 static bool epoll_start(struct kin__op *op)
@@ -156,13 +160,16 @@ static bool epoll_abort(struct kin__op *op)
 
 /* ------------------------------------------------------------------ events */
 
+/* Of kin's own, what waits to read needs no look: the event was of this moment. */
 static void retry(struct epoll *epoll, struct kin__op *op)
 {
+    struct kin__fd *slot;
     int n;
 
     if (!op || !op->waiting)
         return;
-    n = attempt(&epoll->io.fds[op->fd], op);
+    slot = &epoll->io.fds[op->fd];
+    n = op->sure && trusts_table(slot, op) ? (int)op->events : attempt(slot, op);
     if (n != -EAGAIN)
         kin__op_finish(op, n);
 }

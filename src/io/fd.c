@@ -86,9 +86,11 @@ static void evict(struct kin__fd *slot, struct kin__op *op)
 {
     if (!op)
         return;
-    if (!op->waiting) {                 /* between two steps of kin_write_all */
+    if (!op->waiting) {                 /* between two steps */
         op->verdict = KIN_ECLOSED;
         detach(slot, op);
+        if (op->evicted)
+            op->evicted(op);
     } else if (!op->verdict && kin__io_backend()->abort(op)) {
         op->verdict = KIN_ECLOSED;
         detach(slot, op);
@@ -236,6 +238,18 @@ void kin__op_finish(struct kin__op *op, int result)
         release(op);
 }
 
+void kin__op_dismiss(struct kin__op *op, int code)
+{
+    bool off;
+
+    if (!op->waiting || op->verdict)
+        return;
+    off = kin__io_backend()->abort(op);
+    op->verdict = code;
+    if (off)
+        kin__op_finish(op, code);
+}
+
 /* Sockets disagree on what reading nothing means when there is nothing. */
 static bool moves_nothing(const struct kin__op *op)
 {
@@ -324,6 +338,31 @@ int kin_write_all(int fd, const void *buffer, size_t size, size_t *done)
     if (done)
         *done = sent;
     return rc;
+}
+
+int kin__op_hold(struct kin__op *op)
+{
+    op->keep = true;
+    return claim(op);
+}
+
+int kin__op_step(struct kin__op *op)
+{
+    int rc = prepare(op);
+
+    if (rc == 0)
+        rc = op->verdict;               /* closed while somebody else ran */
+    if (rc < 0)
+        return rc;
+    if (!kin__io_backend()->start(op))
+        return park(op);
+    kin_wait_skip();
+    return op->result;
+}
+
+void kin__op_let_go(struct kin__op *op)
+{
+    release(op);
 }
 
 static void closer_describe(const struct kin_wait *wait, char *text, size_t size)

@@ -14,8 +14,8 @@
  * (the backend did it at once, or has it under way), finished (result handed to
  * the waiter) or aborted.
  */
-#ifndef KIN_IO_H
-#define KIN_IO_H
+#ifndef KIN__IO_H
+#define KIN__IO_H
 
 #include "core/core.h"
 
@@ -43,6 +43,7 @@ struct kin__op {
     bool waiting;               /* parked */
     bool keep;                  /* stays claimed when finished; the caller releases it */
     bool direct;                /* uring: wait for readiness, then call, see there */
+    bool sure;                  /* poll: the descriptor is the one that the table knows */
     unsigned events;            /* KIN_READABLE, KIN_WRITABLE */
     union {
         void *into;
@@ -51,6 +52,7 @@ struct kin__op {
     size_t size;
     int result;                 /* when started and done at once */
     int verdict;                /* asked to give up: with this code; 0: not asked */
+    void (*evicted)(struct kin__op *op);        /* closed while it was held, but not waiting */
 };
 
 struct kin__fd {
@@ -126,6 +128,13 @@ bool kin__accept_again(int error);
 int kin__op_perform(struct kin__op *op);
 /* The parked operation is over. */
 void kin__op_finish(struct kin__op *op, int result);
+/* Asks a parked operation of another task to end with a code, unless it is done first. */
+void kin__op_dismiss(struct kin__op *op, int code);
+/* An operation that is done again and again on a descriptor that stays claimed meanwhile:
+ * if that is closed, the next step is KIN_ECLOSED, whoever has the number by then. */
+int kin__op_hold(struct kin__op *op);
+int kin__op_step(struct kin__op *op);
+void kin__op_let_go(struct kin__op *op);
 
 /* Makes room in the table: 0, -EBADF, -ENOMEM. */
 int kin__fd_reserve(struct kin__io *io, int fd);

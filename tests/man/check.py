@@ -30,7 +30,8 @@ STRUCTURES = {
     'kin_error': 'kin_error_walk', 'kin_match': 'kin_error_walk',
     'kin_class_texts': 'kin_code_name', 'kin_facts': 'kin_dump', 'kin_faults': 'kin_faults',
     'kin_wait_ops': 'kin_wait_prepare', 'kin_thread_options': 'kin_thread_run',
-    'kin_process_options': 'kin_process_start', 'kin_http_request': 'kin_http',
+    'kin_process_options': 'kin_process_start', 'kin_serve_options': 'kin_serve',
+    'kin_serve_counts': 'kin_serve', 'kin_http_request': 'kin_http',
     'kin_http_response': 'kin_http'}
 KINS = {'kin_task': {'state', 'id', 'next', 'waiters'}}
 IN_THE_TEXT = {'kin_error', 'kin_match', 'kin_wait_ops'}    # the others have a list of members
@@ -298,6 +299,7 @@ def check_lint(source):
 # What the examples take for granted.
 PRELUDE = r'''
 #include "kin.h"
+#include "kin_io.h"
 #include "kin_os.h"
 #include "kin_ext.h"
 #include "kin_http.h"

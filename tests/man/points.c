@@ -13,6 +13,7 @@
  */
 #include "kin.h"
 #include "kin_ext.h"
+#include "kin_io.h"
 #include "kin_os.h"
 #if WITH_HTTP
 #include "kin_http.h"
@@ -918,6 +919,38 @@ POINT(kin_connect)
         kin_close(connected);
     kin_close(fd);
     return connected;
+}
+
+/* -------------------------------------------------------------------- servers */
+
+/* The one guest ends the server. */
+static int close_listener(int fd, void *arg)
+{
+    (void)fd;
+    return kin_close(*(int *)arg);
+}
+
+static const struct kin_serve_options no_drain = { .drain = 0 };
+
+static int serve_one(bool by_macro)
+{
+    int fd = listening(), other = client(), rc;
+
+    rc = by_macro ? kin_serve(fd, close_listener, &fd)
+                  : kin_serve_with(fd, close_listener, &fd, &no_drain);
+    close(other);
+    return rc;
+}
+
+POINT_CODE(kin_serve, serve_one(true))
+POINT_CODE(kin_serve_with, serve_one(false))
+
+POINT(kin_serve_idle)
+{
+    int fds[2];
+
+    open_pipe(fds);
+    return close_pipe(fds, kin_serve_idle(fds[0]));
 }
 
 /* ------------------------------------------------------------- 12: looking inside */
