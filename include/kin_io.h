@@ -47,7 +47,8 @@ typedef struct kin_stream {
 /* -------------------------------------------------------------- 4  Servers */
 
 struct kin_serve_counts {       /* kept up to date while it serves */
-    uint64_t accepted, failed;
+    uint64_t accepted;
+    uint64_t failed;            /* not those whose peer has just gone away */
     uint64_t cut;               /* were still busy when .drain was over */
 };
 struct kin_serve_options {
@@ -56,17 +57,15 @@ struct kin_serve_options {
     uint32_t limit;             /* so many at once; the others wait in the backlog. 0: any */
     int64_t drain;              /* how long connections may go on when the server is to end */
     size_t stack;               /* bytes of address space for each task; 0: the run's */
-    /* Told why a connection failed, in its task; arg is the server's. NULL: a line is reported,
-     * but for peers that have just gone away. */
+    /* Told why a connection failed, in its task; arg is the server's. NULL: that is reported. */
     void (*failed)(const kin_error *error, void *arg);
     struct kin_serve_counts *counts;
 };
-/* Accepts, and runs fn(fd, arg) in a task for each connection, whose descriptor is closed
- * when fn has returned; until the caller is cancelled, or the listener closed. Then it closes
- * the listener, which is its own from the call on, and waits for those under way: they are
- * cancelled softly (kin_cancelled), with .drain as the grace. No failure of theirs ends it;
- * where descriptors or memory are short it waits. Blocks. 0 when the listener was closed;
- * KIN_ECANCELED; KIN_EINVAL, KIN_EBUSY (others accept from it), -ENOMEM, -errno of accept. */
+/* Runs fn(fd, arg) in a task for each connection, and closes fd when that has returned; until
+ * the caller is cancelled or the listener, which is its own from the call on, closed. Then it
+ * accepts no more, and waits for those under way, cancelled softly with .drain as the grace.
+ * Where descriptors or memory are short it waits. Blocks. 0 when the listener was closed;
+ * KIN_ECANCELED, KIN_EINVAL, KIN_EBUSY (others accept from it), -ENOMEM, -errno of accept. */
 #define kin_serve(...) KIN_SERVE_(__VA_ARGS__, )
 #define KIN_SERVE_(listener_fd, fn, arg, ...) \
     kin_serve_with(listener_fd, fn, arg, &(struct kin_serve_options){ .at = KIN_HERE, __VA_ARGS__ })

@@ -9,7 +9,8 @@
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libssl-dev
     libcurl4-openssl-dev libjansson-dev libhttp-parser-dev ca-certificates)
-TEST_PACKAGES=(clang libclang-rt-14-dev valgrind nginx openssl curl python3 iproute2 mandoc)
+TEST_PACKAGES=(clang libclang-rt-14-dev valgrind nginx openssl curl python3 iproute2 mandoc
+    wrk apache2-utils nghttp2-client)
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "${0##*/}: $*"; exit 1; }

@@ -65,6 +65,7 @@ static const kin_error *explain_code(const struct serving *serving, int code)
     return kin_error_last();
 }
 
+/* No failure: peers do that. */
 static bool has_just_gone(int code)
 {
     return code == -ECONNRESET || code == -EPIPE || code == -ETIMEDOUT || code == -ECONNABORTED ||
@@ -78,7 +79,7 @@ static void connection_failed(struct serving *serving, int code)
     serving->counts->failed++;
     if (serving->options->failed)
         serving->options->failed(error, serving->arg);
-    else if (!has_just_gone(code))
+    else
         kin__error_report(error, "a connection's");
 }
 
@@ -91,7 +92,7 @@ static int serve_connection(void *arg)
     kin_close(fd);
     if (kin_class(rc) == KIN_CLASS_CANCEL && kin_cancelled())
         serving->counts->cut += kin_check() < 0;
-    else if (rc < 0)
+    else if (rc < 0 && !has_just_gone(rc))
         connection_failed(serving, rc);
     serving->live--;
     kin_event_set(&serving->changed);

@@ -1,0 +1,421 @@
+/* A small HTTP/1.1 server. A connection is a task, whose code reads as if there were no
+ * other: await a request, read it, answer, until one of both wants no more. What it waits
+ * for has a limit; what it keeps has a fixed size.
+ *
+ *     http_server [PORT [SECONDS]]     SECONDS for a client to send one request; 10
+ *
+ *     GET /          a greeting
+ *     GET /slow      the same, a second later
+ *     POST /echo     what was sent, up to 4 KiB
+ *
+ * On SIGTERM it takes nobody new, closes connections that are idle, and answers for five
+ * seconds what is under way, with "Connection: close". It prints the port, and at the end
+ * how many connections there were.
+ */
+#include <errno.h>
+#include <http_parser.h>
+#include <kin.h>
+#include <kin_io.h>
+#include <kin_os.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+enum { HEAD = 8192, TARGET = 1024, BODY = 4096 };   /* the most of each; more is refused */
+
+static int64_t most_time = KIN_S(10);               /* for a request, and for an answer */
+static const int64_t idle_time = KIN_S(60);
+
+struct text {                       /* of a header: longer ones are none that we know */
+    char at[32];
+    size_t size;
+};
+
+struct request {
+    char target[TARGET];
+    size_t target_size;
+    struct text name, value;        /* of the header that is being read */
+    bool in_value;
+    int hosts;
+    bool has_head, wants_continue, complete;
+    int wrong;                      /* the status that it is refused with, or 0 */
+    char body[BODY];
+    size_t body_size;
+};
+
+struct connection {
+    int fd;
+    bool keep;                      /* another request may follow */
+    http_parser parser;
+    struct request request;
+    char in[4096];
+    size_t first, end;              /* what has come, and was not parsed yet */
+    char out[512 + BODY];
+};
+
+/* ------------------------------------------------------- what the parser finds */
+
+static int refuse(struct request *request, int status)
+{
+    request->wrong = status;
+    return -1;
+}
+
+static int on_target(http_parser *parser, const char *at, size_t size)
+{
+    struct request *request = parser->data;
+
+    if (size > sizeof request->target - request->target_size)
+        return refuse(request, 414);
+    memcpy(request->target + request->target_size, at, size);
+    request->target_size += size;
+    return 0;
+}
+
+static void append(struct text *text, const char *at, size_t size)
+{
+    size_t room = sizeof text->at - text->size;
+
+    memcpy(text->at + text->size, at, size < room ? size : room);
+    text->size += size < room ? size : room;
+}
+
+static bool is(const struct text *text, const char *word)
+{
+    return text->size == strlen(word) && strncasecmp(text->at, word, text->size) == 0;
+}
+
+static void end_header(struct request *request)
+{
+    request->hosts += is(&request->name, "host");
+    if (is(&request->name, "expect")) {
+        request->wants_continue = is(&request->value, "100-continue");
+        if (!request->wants_continue)
+            request->wrong = 417;
+    }
+    request->name.size = request->value.size = 0;
+    request->in_value = false;
+}
+
+/* Both may come in pieces; a name after a value is the next header's. */
+static int on_header_name(http_parser *parser, const char *at, size_t size)
+{
+    struct request *request = parser->data;
+
+    if (request->in_value)
+        end_header(request);
+    append(&request->name, at, size);
+    return 0;
+}
+
+static int on_header_value(http_parser *parser, const char *at, size_t size)
+{
+    struct request *request = parser->data;
+
+    request->in_value = true;
+    append(&request->value, at, size);
+    return 0;
+}
+
+static int on_head(http_parser *parser)
+{
+    struct request *request = parser->data;
+
+    end_header(request);
+    request->has_head = true;
+    if (parser->http_major != 1)
+        return refuse(request, 505);
+    if (parser->http_minor == 0)
+        request->wants_continue = false;
+    else if (request->hosts != 1)
+        return refuse(request, 400);
+    if ((parser->flags & F_CONTENTLENGTH) && parser->content_length > BODY)
+        return refuse(request, 413);
+    return request->wrong ? -1 : 0;
+}
+
+static int on_body(http_parser *parser, const char *at, size_t size)
+{
+    struct request *request = parser->data;
+
+    if (size > BODY - request->body_size)
+        return refuse(request, 413);
+    memcpy(request->body + request->body_size, at, size);
+    request->body_size += size;
+    return 0;
+}
+
+/* Stops the parser here: what follows is the next request. */
+static int on_complete(http_parser *parser)
+{
+    struct request *request = parser->data;
+
+    request->complete = true;
+    http_parser_pause(parser, 1);
+    return 0;
+}
+
+static const http_parser_settings settings = {
+    .on_url = on_target, .on_header_field = on_header_name, .on_header_value = on_header_value,
+    .on_headers_complete = on_head, .on_body = on_body, .on_message_complete = on_complete,
+};
+
+/* ------------------------------------------------------------------- reading */
+
+static void begin_request(struct connection *c)
+{
+    http_parser_init(&c->parser, HTTP_REQUEST);
+    c->parser.data = &c->request;
+    c->request.target_size = c->request.body_size = 0;
+    c->request.name.size = c->request.value.size = 0;
+    c->request.hosts = c->request.wrong = 0;
+    c->request.in_value = c->request.has_head = c->request.wants_continue = c->request.complete = false;
+}
+
+static void parse(struct connection *c)
+{
+    enum http_errno error;
+
+    c->first += http_parser_execute(&c->parser, &settings, c->in + c->first, c->end - c->first);
+    error = HTTP_PARSER_ERRNO(&c->parser);
+    if (error != HPE_OK && !c->request.complete && !c->request.wrong)
+        c->request.wrong = error == HPE_HEADER_OVERFLOW ? 431
+                           : error == HPE_INVALID_METHOD ? 501 : 400;
+}
+
+/* Whoever asks before he sends the body waits until we say that we want it. */
+static int say_continue(struct connection *c)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct request *request = &c->request;
+
+    if (!request->has_head || !request->wants_continue || request->complete || request->wrong)
+        return 0;
+    request->wants_continue = false;
+    return kin_write_all(c->fd, text, sizeof text - 1, NULL);
+}
+
+static int receive(struct connection *c)
+{
+    ssize_t n = kin_read(c->fd, c->in, sizeof c->in);
+
+    c->first = 0;
+    c->end = n > 0 ? (size_t)n : 0;
+    return (int)n;
+}
+
+/* 1: a request, which may be .wrong; 0: the client sends no more. */
+static int read_request(void *arg)
+{
+    struct connection *c = arg;
+    int rc;
+
+    begin_request(c);
+    while (!c->request.complete && !c->request.wrong) {
+        if (c->first == c->end && (rc = receive(c)) <= 0)
+            return rc;
+        parse(c);
+        rc = say_continue(c);
+        if (rc < 0)
+            return rc;
+    }
+    return 1;
+}
+
+/* Between two requests; what has come with the last one need not be waited for. */
+static int await_request(struct connection *c)
+{
+    kin_scope limit;
+    int rc;
+
+    if (c->first < c->end)
+        return 1;
+    limit = kin_scope_open(.timeout = idle_time);
+    rc = kin_scope_close(&limit, kin_serve_idle(c->fd));
+    return rc == KIN_ETIMEDOUT ? 0 : rc;
+}
+
+/* ----------------------------------------------------------------- answering */
+
+/* As HTTP wants it, made once a second. */
+static const char *date(void)
+{
+    static char text[40];
+    static time_t made;
+    struct timespec now;
+    struct tm tm;
+
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    if (now.tv_sec != made) {
+        made = now.tv_sec;
+        gmtime_r(&made, &tm);
+        strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    }
+    return text;
+}
+
+static char *write_head(const struct connection *c, int status, size_t size, char *at)
+{
+    at += sprintf(at, "HTTP/1.1 %d ", status);
+    at = stpcpy(stpcpy(at, http_status_str((enum http_status)status)), "\r\nDate: ");
+    at = stpcpy(stpcpy(at, date()), "\r\nContent-Type: text/plain\r\n");
+    if (!c->keep)
+        at = stpcpy(at, "Connection: close\r\n");
+    else if (c->parser.http_minor == 0)
+        at = stpcpy(at, "Connection: keep-alive\r\n");
+    if (status == 405)
+        at = stpcpy(at, "Allow: GET, HEAD, POST\r\n");
+    return at + sprintf(at, "Content-Length: %zu\r\n\r\n", size);
+}
+
+static int answer(struct connection *c, int status, const char *body, size_t size)
+{
+    kin_scope limit;
+    char *end;
+
+    c->keep = !c->request.wrong && http_should_keep_alive(&c->parser) && !kin_cancelled();
+    end = write_head(c, status, size, c->out);
+    if (c->parser.method != HTTP_HEAD || c->request.wrong)
+        end = mempcpy(end, body, size);
+    limit = kin_scope_open(.timeout = most_time);
+    return kin_scope_close(&limit, kin_write_all(c->fd, c->out, (size_t)(end - c->out), NULL));
+}
+
+static int answer_text(struct connection *c, int status, const char *text)
+{
+    return answer(c, status, text, strlen(text));
+}
+
+static bool asks_for(const struct request *request, const char *path)
+{
+    struct http_parser_url url;
+
+    http_parser_url_init(&url);
+    return http_parser_parse_url(request->target, request->target_size, 0, &url) == 0 &&
+           (url.field_set & 1 << UF_PATH) && url.field_data[UF_PATH].len == strlen(path) &&
+           memcmp(request->target + url.field_data[UF_PATH].off, path, strlen(path)) == 0;
+}
+
+static int answer_get(struct connection *c)
+{
+    int rc = 0;
+
+    if (asks_for(&c->request, "/slow"))
+        rc = kin_sleep(KIN_S(1));
+    else if (!asks_for(&c->request, "/"))
+        return answer_text(c, 404, "There is no such page.\n");
+    return rc < 0 ? rc : answer_text(c, 200, "Hello, world!\n");
+}
+
+static int answer_post(struct connection *c)
+{
+    if (asks_for(&c->request, "/echo"))
+        return answer(c, 200, c->request.body, c->request.body_size);
+    return answer_text(c, 404, "There is no such page.\n");
+}
+
+static int answer_request(struct connection *c)
+{
+    if (c->request.wrong)
+        return answer_text(c, c->request.wrong, "This request was not understood.\n");
+    switch (c->parser.method) {
+    case HTTP_GET:
+    case HTTP_HEAD:
+        return answer_get(c);
+    case HTTP_POST:
+        return answer_post(c);
+    default:
+        return answer_text(c, 405, "This is not a method that we know.\n");
+    }
+}
+
+/* --------------------------------------------------------------- a connection */
+
+/* Closing with something unread would take the answer away from who has not read it yet. */
+static int part(void *arg)
+{
+    struct connection *c = arg;
+    size_t most = 1 << 20;
+    int n = 1;
+
+    shutdown(c->fd, SHUT_WR);
+    for (size_t got = 0; n > 0 && got < most; got += (size_t)n)
+        n = receive(c);
+    return n < 0 ? n : 0;
+}
+
+static int converse(struct connection *c)
+{
+    int rc;
+
+    do {
+        rc = await_request(c);
+        if (rc <= 0)
+            return rc;
+        rc = kin_within(most_time, read_request, c);
+        if (rc == KIN_ETIMEDOUT)
+            c->request.wrong = 408;
+        else if (rc <= 0)
+            return rc;
+        rc = answer_request(c);
+    } while (rc == 0 && c->keep);
+    return rc < 0 ? rc : kin_within(KIN_S(1), part, c);
+}
+
+static int serve_client(int fd, void *arg)
+{
+    struct connection c;            /* not zeroed: memory that is not touched costs nothing */
+    int rc;
+
+    (void)arg;
+    c.fd = fd;
+    c.first = c.end = 0;
+    rc = converse(&c);
+    return rc == KIN_ETIMEDOUT ? 0 : rc;    /* it has not read what it asked for */
+}
+
+/* --------------------------------------------------------------------- the server */
+
+static int listen_on(int port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t length = sizeof address;
+    int fd = kin_listen((struct sockaddr *)&address, length, 0);
+
+    if (fd < 0)
+        return kin_fail(fd, "port %d", port);
+    getsockname(fd, (struct sockaddr *)&address, &length);
+    printf("port %d\n", ntohs(address.sin_port));
+    fflush(stdout);
+    return fd;
+}
+
+static int serve(void *arg)
+{
+    struct kin_serve_counts counts;
+    int rc, fd = listen_on(*(int *)arg);
+
+    if (fd < 0)
+        return fd;
+    rc = kin_end_on_signals();
+    if (rc < 0)
+        return rc;
+    http_parser_set_max_header_size(HEAD);
+    rc = kin_serve(fd, serve_client, NULL, .name = "client", .limit = 5000, .drain = KIN_S(5),
+                   .counts = &counts);
+    printf("%llu connections, %llu failed, %llu cut off\n", (unsigned long long)counts.accepted,
+           (unsigned long long)counts.failed, (unsigned long long)counts.cut);
+    return rc == KIN_ECANCELED ? 0 : rc;        /* as it was meant to end */
+}
+
+int main(int argc, char **argv)
+{
+    int port = argc > 1 ? atoi(argv[1]) : 0;
+
+    if (argc > 2)
+        most_time = KIN_S(atoi(argv[2]));
+    return kin_main(serve, &port);
+}
