@@ -30,19 +30,80 @@ struct kin_transport {
     ssize_t (*read)(void *arg, void *buffer, size_t size);
     int (*write_all)(void *arg, const void *buffer, size_t size, size_t *done);
     int (*end)(void *arg);                      /* nothing more is written: half-close */
-    int (*close)(void *arg);                    /* lets go of all, and of arg */
+    int (*close)(void *arg);                    /* lets go of all, and of arg; nobody is within */
 };
 
-/* Belongs to the caller, and is for one reader and one writer at a time. */
+/* Belongs to the caller, and is for one reader and one writer at a time: the next gets
+ * KIN_EBUSY. What it consists of is kin's. */
 typedef struct kin_stream {
-    const struct kin_transport *transport;
+    const struct kin_transport *transport;      /* NULL: closed */
     void *arg;
     char *in, *out;             /* buffers, made when first needed */
     size_t in_first, in_end, in_size;
     size_t out_end, out_size;
-    size_t most;                /* the longest piece that may be read at once */
+    size_t most;
     int failed;                 /* code of the first write that failed: the others repeat it */
+    bool full;                  /* the last read took all that there was room for */
+    bool reading, writing;      /* somebody does */
+    bool ended;                 /* by kin_stream_end */
+    bool keep_open;
 } kin_stream;
+
+struct kin_stream_options {
+    const char *at;             /* set by the macro */
+    size_t most;                /* the longest line or piece, in bytes; 0: 64 KiB */
+    bool keep_open;             /* closing the stream leaves the descriptor as it is */
+};
+/* A stream over a descriptor of any kind, or over another transport, which it takes over.
+ * Neither blocks nor fails: what is wrong with it is said by what is done first. Standard
+ * input: kin_stream_open(&in, 0, .keep_open = true). */
+#define kin_stream_open(...) kin_stream_open_with(KIN_STREAM_ARGS_(__VA_ARGS__, ))
+#define KIN_STREAM_ARGS_(stream, fd, ...) \
+    stream, fd, &(struct kin_stream_options){ .at = KIN_HERE, __VA_ARGS__ }
+KIN_API void kin_stream_open_with(kin_stream *stream, int fd,
+                                  const struct kin_stream_options *options);
+#define kin_stream_open_on(...) kin_stream_open_on_with(KIN_STREAM_ON_ARGS_(__VA_ARGS__, ))
+#define KIN_STREAM_ON_ARGS_(stream, transport, arg, ...) \
+    stream, transport, arg, &(struct kin_stream_options){ .at = KIN_HERE, __VA_ARGS__ }
+KIN_API void kin_stream_open_on_with(kin_stream *stream, const struct kin_transport *transport,
+                                     void *arg, const struct kin_stream_options *options);
+
+/* Reading. All block, and when they fail or are cancelled all that has come and was not
+ * taken can still be read. Some bytes; 0 at the end. */
+KIN_API ssize_t kin_stream_read(kin_stream *stream, void *buffer, size_t size);
+/* So many bytes: 0, or KIN_EEOF if it ends before. *got (may be NULL) says how many lie in
+ * buffer, also when it failed. */
+KIN_API int kin_stream_read_exactly(kin_stream *stream, void *buffer, size_t size, size_t *got);
+/* A line without its end, "\n" or "\r\n", which the last one need not have: 1, or 0 at the end.
+ * The line ends with a 0 that is not counted, and is the stream's until the next call that
+ * reads. -EMSGSIZE: longer than .most, and nothing was taken. size may be NULL. */
+KIN_API int kin_stream_read_line(kin_stream *stream, char **line, size_t *size);
+/* The same up to any delimiter of 1 to .most bytes. KIN_EEOF: the stream has ended without it;
+ * *piece and *size then tell what is left, and was not taken. */
+KIN_API int kin_stream_read_until(kin_stream *stream, const void *delimiter, size_t length,
+                                  char **piece, size_t *size);
+/* Everything until the end: 0 and *data, ending with a 0 that is not counted, for free(). At
+ * most so many bytes (0: 16 MiB): -EMSGSIZE beyond, and nothing was taken. */
+KIN_API int kin_stream_read_all(kin_stream *stream, size_t most, char **data, size_t *size);
+
+/* Writing: into a buffer of up to 16 KiB, which goes out when it is full, or flushed, or the
+ * stream ended or closed. All block while the peer does not read. 0 or a code; *done (may be
+ * NULL) says how much was taken, also when it failed; below 16 KiB that is all or nothing.
+ * A cancelled write or flush can be gone on with; any other failure stays. */
+KIN_API int kin_stream_write(kin_stream *stream, const void *data, size_t size, size_t *done);
+KIN_API int kin_stream_printf(kin_stream *stream, const char *format, ...) KIN_PRINTF(2, 3);
+KIN_API int kin_stream_flush(kin_stream *stream);
+/* Flushes, then half-closes: the peer sees the end, and can still be read from. Blocks. Writing
+ * is KIN_ECLOSED from then on. -ENOTSOCK for descriptors that can only be closed. */
+KIN_API int kin_stream_end(kin_stream *stream);
+/* Flushes, closes whatever happened, and returns the first failure, KIN_ECANCELED if that kept
+ * written data from going out. Blocks only for that. No-op when closed. KIN_EBUSY, and nothing
+ * is done, while another task reads or writes. */
+KIN_API int kin_stream_close(kin_stream *stream);
+
+/* Copies until the end, or so many bytes. Blocks. *copied (may be NULL) says how many, also
+ * when it failed; what was read and not written can still be read. Flushes "to" first. */
+KIN_API int kin_stream_copy(kin_stream *to, kin_stream *from, uint64_t most, uint64_t *copied);
 
 /* -------------------------------------------------------------- 4  Servers */
 

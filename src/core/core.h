@@ -650,6 +650,7 @@ static inline bool kin__os_fails(const char *site)
     return kin__unlikely(kin__os_fault != NULL) && kin__os_fault(site);
 }
 void *kin__os_alloc(size_t size);               /* zeroed, for a cache line; NULL */
+void *kin__os_resize(void *memory, size_t size);    /* as realloc: not zeroed; NULL */
 void kin__os_free(void *memory);
 void *kin__os_map(size_t size);                 /* NULL; reserved, not touched */
 void kin__os_unmap(void *memory, size_t size);

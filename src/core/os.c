@@ -39,6 +39,11 @@ void *kin__os_alloc(size_t size)
     return memory ? memset(memory, 0, size) : NULL;
 }
 
+void *kin__os_resize(void *memory, size_t size)
+{
+    return memory_fails("resize") ? NULL : realloc(memory, size);
+}
+
 void kin__os_free(void *memory)
 {
     free(memory);
