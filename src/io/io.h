@@ -124,6 +124,8 @@ int kin__op_try(struct kin__op *op);
 /* May this error of accept be had again by the next call, or was it that one
  * connection's own? */
 bool kin__accept_again(int error);
+/* A system call that shall not raise SIGPIPE: what it returned, and errno. */
+ssize_t kin__without_sigpipe(ssize_t (*call)(const void *arg), const void *arg);
 /* The whole call: 0 or more, or a code. Blocks. */
 int kin__op_perform(struct kin__op *op);
 /* The parked operation is over. */

@@ -91,7 +91,7 @@ static ssize_t try_read(const struct kin__op *op)
     return read(op->fd, op->into, op->size);
 }
 
-static ssize_t write_without_signal(int fd, const void *from, size_t size)
+ssize_t kin__without_sigpipe(ssize_t (*call)(const void *arg), const void *arg)
 {
     sigset_t pipe, before, pending;
     ssize_t n;
@@ -103,7 +103,7 @@ static ssize_t write_without_signal(int fd, const void *from, size_t size)
     pthread_sigmask(SIG_BLOCK, &pipe, &before);
     if (sigismember(&before, SIGPIPE))
         sigpending(&pending);           /* one that was there before is not ours to take */
-    n = write(fd, from, size);
+    n = call(arg);
     error = errno;
     if (n < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE))
         while (sigtimedwait(&pipe, NULL, &(struct timespec){ 0, 0 }) < 0 && errno == EINTR)
@@ -111,6 +111,21 @@ static ssize_t write_without_signal(int fd, const void *from, size_t size)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = error;
     return n;
+}
+
+static ssize_t write_file(const void *arg)
+{
+    const struct kin__op *op = arg;
+
+    return write(op->fd, op->from, op->size);
+}
+
+/* A pipe that is ready has room for so much. */
+static ssize_t write_stream(const void *arg)
+{
+    const struct kin__op *op = arg;
+
+    return write(op->fd, op->from, op->size < PIPE_BUF ? op->size : PIPE_BUF);
 }
 
 static ssize_t try_write(const struct kin__op *op)
@@ -121,10 +136,10 @@ static ssize_t try_write(const struct kin__op *op)
     case KIN__FD_TCP:
     case KIN__FD_SOCKET:
         return send(op->fd, op->from, op->size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    case KIN__FD_STREAM:                /* a pipe that is ready has room for so much */
-        return write_without_signal(op->fd, op->from, op->size < PIPE_BUF ? op->size : PIPE_BUF);
+    case KIN__FD_STREAM:
+        return kin__without_sigpipe(write_stream, op);
     default:
-        return write_without_signal(op->fd, op->from, op->size);
+        return kin__without_sigpipe(write_file, op);
     }
 }
 

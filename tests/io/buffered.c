@@ -1,0 +1,700 @@
+/* Streams over descriptors: pieces, buffers, ends, cancellation (docs/semantics.md C2, F2). */
+#include "io_test.h"
+
+#include "core/core.h"
+#include "kin_io.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A stream, and the other end of its socket. */
+struct pair {
+    kin_stream s;
+    int peer;
+};
+
+static struct pair open_pair(size_t most)
+{
+    struct pair p;
+    int fds[2];
+
+    unix_pair(fds);
+    kin_stream_open(&p.s, fds[0], .most = most);
+    p.peer = fds[1];
+    return p;
+}
+
+static void close_pair(struct pair *p)
+{
+    CHECK_CODE(kin_stream_close(&p->s), 0);
+    if (p->peer >= 0)
+        CHECK_CODE(kin_close(p->peer), 0);
+}
+
+static void say(const struct pair *p, const char *text)
+{
+    CHECK_CODE(kin_write_all(p->peer, text, strlen(text), NULL), 0);
+}
+
+static void say_last(const struct pair *p, const char *text)
+{
+    say(p, text);
+    CHECK_INT(shutdown(p->peer, SHUT_WR), 0);
+}
+
+#define CHECK_LINE(stream, wanted) check_line(stream, wanted, sizeof(wanted) - 1)
+static void check_line(kin_stream *s, const char *wanted, size_t size)
+{
+    char *line;
+    size_t got;
+
+    CHECK_CODE(kin_stream_read_line(s, &line, &got), 1);
+    CHECK_INT(got, size);
+    CHECK(memcmp(line, wanted, size + 1) == 0);
+}
+
+#define CHECK_PIECE(stream, delimiter, wanted) check_piece(stream, delimiter, wanted)
+static void check_piece(kin_stream *s, const char *delimiter, const char *wanted)
+{
+    char *piece;
+    size_t got;
+
+    CHECK_CODE(kin_stream_read_until(s, delimiter, strlen(delimiter), &piece, &got), 1);
+    CHECK_INT(got, strlen(wanted));
+    CHECK_STR(piece, wanted);
+}
+
+/* What can still be read, now. */
+static void check_readable(kin_stream *s, const char *wanted)
+{
+    char text[64] = "";
+    size_t got;
+
+    CHECK_CODE(kin_stream_read_exactly(s, text, strlen(wanted), &got), 0);
+    CHECK_INT(got, strlen(wanted));
+    CHECK_STR(text, wanted);
+}
+
+/* ------------------------------------------------------------------------- lines */
+
+IO_TEST(lines_come_without_their_ends)
+{
+    struct pair p = open_pair(0);
+    char *line;
+
+    say_last(&p, "one\ntwo\r\n\n\r\na\rb\r\r\nlast\r");
+    CHECK_LINE(&p.s, "one");
+    CHECK_LINE(&p.s, "two");
+    CHECK_LINE(&p.s, "");
+    CHECK_LINE(&p.s, "");
+    CHECK_LINE(&p.s, "a\rb\r");
+    CHECK_LINE(&p.s, "last\r");
+    CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), 0);
+    CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), 0);
+    close_pair(&p);
+}
+
+IO_TEST(lines_may_hold_zeros)
+{
+    struct pair p = open_pair(0);
+
+    CHECK_CODE(kin_write_all(p.peer, "a\0b\n\0\n", 6, NULL), 0);
+    CHECK_LINE(&p.s, "a\0b");
+    CHECK_LINE(&p.s, "\0");
+    close_pair(&p);
+}
+
+/* Byte after byte: each refill goes on looking where the one before ended. */
+IO_TEST(a_line_comes_in_many_pieces)
+{
+    struct pair p = open_pair(0);
+    char text[] = "drop after drop\r\nnext\n";
+    char *line;
+
+    for (size_t i = 0; i < strlen(text); i++) {
+        kin_scope s = kin_scope_open(.timeout = KIN_MS(1));
+        int rc = kin_stream_read_line(&p.s, &line, NULL);
+
+        rc = kin_scope_close(&s, rc);
+        CHECK_CODE(rc, i == 17 ? 1 : KIN_ETIMEDOUT);
+        if (rc == 1)
+            CHECK_STR(line, "drop after drop");
+        CHECK_CODE(kin_write_all(p.peer, text + i, 1, NULL), 0);
+    }
+    CHECK_LINE(&p.s, "next");
+    close_pair(&p);
+}
+
+IO_TEST(a_line_longer_than_most_stays_readable)
+{
+    static const char *const fit[] = { "12345678\n", "12345678\r\n", "1234567\r\n" };
+    struct pair p = open_pair(8);
+    char *line, text[16];
+
+    for (size_t i = 0; i < sizeof fit / sizeof fit[0]; i++) {
+        say(&p, fit[i]);
+        CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), 1);
+        CHECK(strncmp(line, fit[i], strlen(line)) == 0 && strlen(line) >= 7);
+    }
+    say(&p, "123456789\nx\n");
+    for (int i = 0; i < 2; i++)
+        CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), -EMSGSIZE);
+    check_readable(&p.s, "123456789\n");
+    CHECK_LINE(&p.s, "x");
+    say(&p, "12345678\rx");
+    CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), -EMSGSIZE);
+    CHECK_INT(kin_stream_read(&p.s, text, sizeof text), 10);
+    say_last(&p, "123456789");                  /* it has no end, and is too long */
+    CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), -EMSGSIZE);
+    check_readable(&p.s, "123456789");
+    close_pair(&p);
+}
+
+IO_TEST(long_lines_make_the_buffer_grow)
+{
+    enum { LONG = 60000 };
+    struct pair p = open_pair(0);
+    char *line, *text = malloc(LONG + 2);
+    size_t size;
+    kin_group g = kin_group_open();
+    struct call c = { .what = CALL_WRITE_ALL, .fd = p.peer, .buffer = text, .size = LONG + 1 };
+
+    memset(text, 'x', LONG);
+    memcpy(text + LONG, "\n", 2);
+    for (int i = 0; i < 3; i++) {
+        CHECK_CODE(kin_spawn(&g, call, &c), 0);
+        CHECK_CODE(kin_stream_read_line(&p.s, &line, &size), 1);
+        CHECK_INT(size, LONG);
+        CHECK(strspn(line, "x") == LONG);
+    }
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    close_pair(&p);
+    free(text);
+}
+
+/* ------------------------------------------------------------------------ pieces */
+
+IO_TEST(pieces_end_at_a_delimiter_that_may_come_in_parts)
+{
+    struct pair p = open_pair(0);
+    char *piece;
+    size_t size;
+    kin_scope s;
+
+    say(&p, "head\r\n\r\nbody--=-=-==end--");
+    CHECK_PIECE(&p.s, "\r\n\r\n", "head");
+    CHECK_PIECE(&p.s, "-==", "body--=-=");
+    s = kin_scope_open(.timeout = KIN_MS(1));
+    CHECK_CODE(kin_stream_read_until(&p.s, "--!", 3, &piece, &size), KIN_ECANCELED);
+    kin_scope_leave(&s);
+    say_last(&p, "!rest");
+    CHECK_PIECE(&p.s, "--!", "end");
+    CHECK_CODE(kin_stream_read_until(&p.s, "--!", 3, &piece, &size), KIN_EEOF);
+    CHECK_INT(size, 4);
+    CHECK(memcmp(piece, "rest", 4) == 0);
+    check_readable(&p.s, "rest");
+    CHECK_CODE(kin_stream_read_until(&p.s, "--!", 3, &piece, &size), 0);
+    close_pair(&p);
+}
+
+IO_TEST(a_piece_longer_than_most_stays_readable)
+{
+    struct pair p = open_pair(4);
+    char *piece;
+    size_t size;
+
+    CHECK_CODE(kin_stream_read_until(&p.s, "", 0, &piece, &size), KIN_EINVAL);
+    CHECK_CODE(kin_stream_read_until(&p.s, "12345", 5, &piece, &size), KIN_EINVAL);
+    say(&p, "abcd::abcde::");
+    CHECK_PIECE(&p.s, "::", "abcd");
+    CHECK_CODE(kin_stream_read_until(&p.s, "::", 2, &piece, &size), -EMSGSIZE);
+    check_readable(&p.s, "abcde::");
+    say(&p, "abcdef");
+    CHECK_CODE(kin_stream_read_until(&p.s, "::", 2, &piece, &size), -EMSGSIZE);
+    check_readable(&p.s, "abcdef");
+    close_pair(&p);
+}
+
+IO_TEST(exactly_so_many_bytes_through_and_around_the_buffer)
+{
+    static char big[100000], into[100000];
+    struct pair p = open_pair(0);
+    struct call c = { .what = CALL_WRITE_ALL, .fd = p.peer, .buffer = big, .size = sizeof big };
+    kin_group g = kin_group_open();
+    size_t got;
+
+    for (size_t i = 0; i < sizeof big; i++)
+        big[i] = (char)(i * 31 + i / 256);
+    CHECK_CODE(kin_spawn(&g, call, &c), 0);
+    CHECK_CODE(kin_stream_read_exactly(&p.s, into, 3, NULL), 0);
+    CHECK_CODE(kin_stream_read_exactly(&p.s, into + 3, 90000, &got), 0);
+    CHECK_INT(got, 90000);
+    CHECK_CODE(kin_stream_read_exactly(&p.s, into + 90003, 0, &got), 0);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    CHECK_INT(shutdown(p.peer, SHUT_WR), 0);
+    CHECK_CODE(kin_stream_read_exactly(&p.s, into + 90003, 20000, &got), KIN_EEOF);
+    CHECK_INT(got, 9997);
+    CHECK(memcmp(into, big, sizeof big) == 0);
+    close_pair(&p);
+}
+
+IO_TEST(all_until_the_end)
+{
+    struct pair p = open_pair(0);
+    char *data;
+    size_t size;
+
+    say_last(&p, "line\nand the rest");
+    CHECK_LINE(&p.s, "line");
+    CHECK_CODE(kin_stream_read_all(&p.s, 11, &data, &size), -EMSGSIZE);
+    CHECK_CODE(kin_stream_read_all(&p.s, 12, &data, &size), 0);
+    CHECK_INT(size, 12);
+    CHECK_STR(data, "and the rest");
+    free(data);
+    CHECK_CODE(kin_stream_read_all(&p.s, 12, &data, NULL), 0);
+    CHECK_STR(data, "");
+    free(data);
+    close_pair(&p);
+}
+
+IO_TEST(all_of_much)
+{
+    enum { MUCH = 5000000 };
+    struct pair p = open_pair(0);
+    struct call c = { .what = CALL_WRITE_ALL, .fd = p.peer, .buffer = more_than_fits, .size = MUCH };
+    kin_group g = kin_group_open();
+    size_t size;
+    char *data;
+
+    CHECK_CODE(kin_spawn(&g, call, &c), 0);
+    CHECK_CODE(kin_stream_read_all(&p.s, MUCH - 1, &data, &size), -EMSGSIZE);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    CHECK_CODE(kin_close(p.peer), 0);
+    p.peer = -1;
+    CHECK_CODE(kin_stream_read_all(&p.s, MUCH, &data, &size), 0);
+    CHECK_INT(size, MUCH);
+    free(data);
+    close_pair(&p);
+}
+
+/* ----------------------------------------------------------------------- writing */
+
+static void check_heard(const struct pair *p, const char *wanted)
+{
+    char text[128];
+    ssize_t n = recv(p->peer, text, sizeof text - 1, MSG_DONTWAIT);
+
+    text[n > 0 ? n : 0] = '\0';
+    CHECK_STR(text, wanted);
+}
+
+IO_TEST(writes_wait_in_the_buffer_for_a_flush)
+{
+    struct pair p = open_pair(0);
+    size_t done;
+
+    CHECK_CODE(kin_stream_write(&p.s, "one ", 4, &done), 0);
+    CHECK_INT(done, 4);
+    CHECK_CODE(kin_stream_write(&p.s, "", 0, NULL), 0);
+    CHECK_CODE(kin_stream_printf(&p.s, "%d %s", 2, "three"), 0);
+    check_heard(&p, "");
+    CHECK_CODE(kin_stream_flush(&p.s), 0);
+    check_heard(&p, "one 2 three");
+    CHECK_CODE(kin_stream_flush(&p.s), 0);
+    check_heard(&p, "");
+    close_pair(&p);
+}
+
+IO_TEST(a_writer_waits_for_a_peer_that_does_not_read)
+{
+    struct pair p = open_pair(0);
+    size_t taken = 0;
+    kin_scope s = kin_scope_open(.timeout = KIN_MS(20));
+    int rc = 0;
+
+    while (rc == 0) {
+        rc = kin_stream_write(&p.s, "0123456789", 10, NULL);
+        if (rc == 0)
+            taken += 10;
+    }
+    CHECK_CODE(kin_scope_close(&s, rc), KIN_ETIMEDOUT);
+    s = kin_scope_open(.timeout = KIN_MS(5));
+    CHECK_CODE(kin_scope_close(&s, kin_stream_flush(&p.s)), KIN_ETIMEDOUT);
+
+    for (size_t got = drain(p.peer); got < taken; got += drain(p.peer))
+        CHECK_CODE(kin_stream_flush(&p.s), 0);      /* cut off, it goes on where it was */
+    CHECK_CODE(kin_stream_flush(&p.s), 0);
+    CHECK_INT(p.s.out_end, 0);
+    close_pair(&p);
+}
+
+IO_TEST(a_large_write_that_is_cut_off_says_how_far_it_came)
+{
+    struct pair p = open_pair(0);
+    size_t done = 0, got;
+    kin_scope s = kin_scope_open(.timeout = KIN_MS(5));
+
+    CHECK_CODE(kin_stream_write(&p.s, "first", 5, NULL), 0);
+    CHECK_CODE(kin_stream_write(&p.s, more_than_fits, sizeof more_than_fits, &done), KIN_ECANCELED);
+    CHECK_CODE(kin_scope_close(&s, KIN_ECANCELED), KIN_ETIMEDOUT);
+    CHECK(done > 0 && done < sizeof more_than_fits);
+    got = drain(p.peer);
+    CHECK_INT(got, done + 5);
+    close_pair(&p);
+}
+
+IO_TEST(a_failed_write_is_repeated)
+{
+    struct pair p = open_pair(0);
+    char byte;
+
+    CHECK_CODE(kin_close(p.peer), 0);
+    p.peer = -1;
+    CHECK_CODE(kin_stream_write(&p.s, "lost", 4, NULL), 0);
+    CHECK_CODE(kin_stream_flush(&p.s), -EPIPE);
+    CHECK_CODE(kin_stream_write(&p.s, "x", 1, NULL), -EPIPE);
+    CHECK_CODE(kin_stream_printf(&p.s, "x"), -EPIPE);
+    CHECK_CODE(kin_stream_flush(&p.s), -EPIPE);
+    CHECK_CODE(kin_stream_end(&p.s), -EPIPE);
+    CHECK_CODE(kin_stream_copy(&p.s, &p.s, UINT64_MAX, NULL), -EPIPE);
+    CHECK_INT(kin_stream_read(&p.s, &byte, 1), 0);      /* reading is another matter */
+    CHECK_CODE(kin_stream_close(&p.s), -EPIPE);
+    CHECK_CODE(kin_stream_close(&p.s), 0);
+}
+
+/* Another failure than being called off; the first one is what close returns. */
+IO_TEST(the_first_failure_is_the_one_that_stays)
+{
+    struct pair p = open_pair(0);
+
+    CHECK_CODE(kin_stream_write(&p.s, "lost", 4, NULL), 0);
+    fail_next("close", EIO, 1);
+    CHECK_CODE(kin_stream_close(&p.s), -EIO);
+    check_heard(&p, "lost");
+    CHECK_CODE(kin_close(p.peer), 0);
+    p = open_pair(0);
+    CHECK_CODE(kin_close(p.peer), 0);
+    CHECK_CODE(kin_stream_write(&p.s, "lost", 4, NULL), 0);
+    fail_next("close", EIO, 1);
+    CHECK_CODE(kin_stream_close(&p.s), -EPIPE);
+}
+
+/* -------------------------------------------------------------- ends and closing */
+
+IO_TEST(half_closed_a_stream_is_still_read)
+{
+    struct pair p = open_pair(0);
+    char text[8];
+
+    CHECK_CODE(kin_stream_printf(&p.s, "bye"), 0);
+    CHECK_CODE(kin_stream_end(&p.s), 0);
+    CHECK_INT(kin_read(p.peer, text, sizeof text), 3);
+    CHECK_INT(kin_read(p.peer, text, sizeof text), 0);
+    CHECK_CODE(kin_stream_write(&p.s, "x", 1, NULL), KIN_ECLOSED);
+    CHECK_CODE(kin_stream_end(&p.s), KIN_ECLOSED);
+    say_last(&p, "and bye\n");
+    CHECK_LINE(&p.s, "and bye");
+    close_pair(&p);
+}
+
+IO_TEST(what_cannot_be_half_closed_says_so)
+{
+    struct pair p = open_pair(0);
+    kin_stream s;
+    int fds[2];
+
+    CHECK_CODE(kin_pipe(fds), 0);
+    kin_stream_open(&s, fds[1]);
+    CHECK_CODE(kin_stream_printf(&s, "x"), 0);
+    CHECK_CODE(kin_stream_end(&s), -ENOTSOCK);
+    CHECK_INT(drain(fds[0]), 1);
+    CHECK_CODE(kin_stream_close(&s), 0);
+    CHECK_CODE(kin_close(fds[0]), 0);
+    fail_next("shutdown", ENOBUFS, 1);
+    CHECK_CODE(kin_stream_end(&p.s), -ENOBUFS);
+    CHECK_CODE(kin_stream_end(&p.s), 0);
+    close_pair(&p);
+}
+
+IO_TEST(close_sends_what_was_written_or_says_that_it_did_not)
+{
+    struct pair p = open_pair(0);
+    kin_scope s;
+
+    CHECK_CODE(kin_stream_printf(&p.s, "sent"), 0);
+    CHECK_CODE(kin_stream_close(&p.s), 0);
+    check_heard(&p, "sent");
+    CHECK_CODE(kin_close(p.peer), 0);
+
+    p = open_pair(0);
+    CHECK_CODE(kin_stream_printf(&p.s, "not sent"), 0);
+    s = kin_scope_open(.cancelled = true);
+    CHECK_CODE(kin_stream_close(&p.s), KIN_ECANCELED);
+    kin_scope_leave(&s);
+    check_heard(&p, "");
+    CHECK_CODE(kin_close(p.peer), 0);
+
+    p = open_pair(0);                           /* nothing to be sent, nothing to be called off */
+    s = kin_scope_open(.cancelled = true);
+    CHECK_CODE(kin_stream_close(&p.s), 0);
+    CHECK_CODE(kin_scope_close(&s, 0), 0);
+    CHECK_CODE(kin_close(p.peer), 0);
+}
+
+IO_TEST(a_closed_stream_says_so)
+{
+    struct pair p = open_pair(0);
+    kin_stream none = { .transport = NULL };
+    char *line;
+
+    close_pair(&p);
+    CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), KIN_ECLOSED);
+    CHECK_CODE(kin_stream_write(&p.s, "x", 1, NULL), KIN_ECLOSED);
+    CHECK_CODE(kin_stream_close(&p.s), 0);
+    CHECK_CODE(kin_stream_close(&none), 0);
+    kin_stream_open(&p.s, -1);
+    CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), -EBADF);
+    CHECK_CODE(kin_stream_close(&p.s), -EBADF);
+}
+
+IO_TEST(a_descriptor_that_is_to_stay_open_does)
+{
+    struct pair p = open_pair(0);
+    int fd = (int)(intptr_t)p.s.arg;
+
+    kin_stream_open(&p.s, fd, .keep_open = true);
+    CHECK_CODE(kin_stream_printf(&p.s, "kept"), 0);
+    CHECK_CODE(kin_stream_close(&p.s), 0);
+    check_heard(&p, "kept");
+    CHECK_CODE(kin_close(fd), 0);
+    CHECK_CODE(kin_close(p.peer), 0);
+}
+
+/* --------------------------------------------------------------- one of each kind */
+
+static int line_task(void *arg)
+{
+    char *line;
+
+    return kin_stream_read_line(arg, &line, NULL);
+}
+
+static int write_much(void *arg)
+{
+    int rc = kin_stream_write(arg, more_than_fits, sizeof more_than_fits, NULL);
+
+    return rc == KIN_ECANCELED ? rc : -EIO;
+}
+
+IO_TEST(T48_a_second_reader_or_writer_is_refused)
+{
+    struct pair p = open_pair(0);
+    kin_task tasks[2];
+    kin_group g = kin_group_open();
+    char *line;
+
+    say(&p, "part of a line");
+    kin_spawn(&g, line_task, &p.s, .task = &tasks[0]);
+    kin_spawn(&g, write_much, &p.s, .task = &tasks[1]);
+    CHECK_CODE(kin_sleep(KIN_MS(5)), 0);
+    CHECK_INT(tasks[0].status, KIN_PENDING);
+    CHECK_INT(tasks[1].status, KIN_PENDING);
+    CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), KIN_EBUSY);
+    CHECK_CODE(kin_stream_read(&p.s, &line, 1), KIN_EBUSY);
+    CHECK_CODE(kin_stream_read_exactly(&p.s, &line, 1, NULL), KIN_EBUSY);
+    CHECK_CODE(kin_stream_read_until(&p.s, "x", 1, &line, NULL), KIN_EBUSY);
+    CHECK_CODE(kin_stream_read_all(&p.s, 0, &line, NULL), KIN_EBUSY);
+    CHECK_CODE(kin_stream_copy(&p.s, &p.s, UINT64_MAX, NULL), KIN_EBUSY);
+    CHECK_CODE(kin_stream_write(&p.s, "x", 1, NULL), KIN_EBUSY);
+    CHECK_CODE(kin_stream_printf(&p.s, "x"), KIN_EBUSY);
+    CHECK_CODE(kin_stream_flush(&p.s), KIN_EBUSY);
+    CHECK_CODE(kin_stream_end(&p.s), KIN_EBUSY);
+    CHECK_CODE(kin_stream_close(&p.s), KIN_EBUSY);
+    kin_cancel(&g, "enough");
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    check_readable(&p.s, "part of a line");
+    close_pair(&p);
+}
+
+enum { TALK = 3000 };
+
+static int talk(void *arg)
+{
+    for (int i = 0; i < TALK; i++) {
+        int rc = kin_stream_printf(arg, "%d%s", i, i % 3 ? "\n" : "\r\n");
+
+        if (rc == 0 && i % 7 == 0)
+            rc = kin_stream_flush(arg);
+        if (rc < 0)
+            return rc;
+    }
+    return kin_stream_end(arg);
+}
+
+static int listen_to(void *arg)
+{
+    char *line, wanted[16];
+    int rc, n = 0;
+
+    while ((rc = kin_stream_read_line(arg, &line, NULL)) == 1) {
+        snprintf(wanted, sizeof wanted, "%d", n++);
+        CHECK_STR(line, wanted);
+    }
+    CHECK_INT(n, TALK);
+    return rc;
+}
+
+IO_TEST(a_reader_and_a_writer_at_the_same_time)
+{
+    kin_stream ends[2];
+    int fds[2];
+
+    for (int i = 0; i < 2; i++) {
+        kin_group g = kin_group_open();
+
+        i == 0 ? tcp_pair(fds) : unix_pair(fds);
+        for (int k = 0; k < 2; k++) {
+            kin_stream_open(&ends[k], fds[k]);
+            kin_spawn(&g, talk, &ends[k]);
+            kin_spawn(&g, listen_to, &ends[k]);
+        }
+        CHECK_CODE(kin_group_close(&g, 0), 0);
+        CHECK_CODE(kin_stream_close(&ends[0]), 0);
+        CHECK_CODE(kin_stream_close(&ends[1]), 0);
+    }
+}
+
+/* ------------------------------------------------------------- failures, memory */
+
+IO_TEST(a_failed_read_loses_nothing)
+{
+    kin_stream s;
+    char *line;
+    int fds[2];
+
+    CHECK_CODE(kin_pipe(fds), 0);
+    kin_stream_open(&s, fds[0]);
+    CHECK_CODE(kin_write_all(fds[1], "one\ntwo", 7, NULL), 0);
+    CHECK_LINE(&s, "one");
+    CHECK_CODE(kin_close(fds[1]), 0);
+    if (!on_uring()) {                          /* there the kernel reads */
+        fail_next("read", EIO, 1);
+        CHECK_CODE(kin_stream_read_line(&s, &line, NULL), -EIO);
+    }
+    CHECK_LINE(&s, "two");
+    CHECK_CODE(kin_stream_read_line(&s, &line, NULL), 0);
+    CHECK_CODE(kin_stream_close(&s), 0);
+}
+
+IO_TEST(without_memory_nothing_is_lost)
+{
+    struct pair p = open_pair(0);
+    char *line, text[2000];
+    size_t done;
+
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\n';
+    say(&p, "line\n");
+    fail_next("resize", ENOMEM, 1);
+    CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), -ENOMEM);
+    CHECK_LINE(&p.s, "line");
+    CHECK_CODE(kin_write_all(p.peer, text, sizeof text, NULL), 0);
+    fail_next("resize", ENOMEM, 1);
+    CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), -ENOMEM);
+    CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), 1);
+    CHECK_INT(strlen(line), sizeof text - 1);
+
+    fail_next("resize", ENOMEM, 1);
+    CHECK_CODE(kin_stream_write(&p.s, "x", 1, &done), -ENOMEM);
+    CHECK_INT(done, 0);
+    CHECK_CODE(kin_stream_write(&p.s, "one ", 4, NULL), 0);
+    fail_next("resize", ENOMEM, 1);
+    CHECK_CODE(kin_stream_write(&p.s, text, sizeof text, &done), -ENOMEM);
+    CHECK_INT(done, 0);
+    fail_next("resize", ENOMEM, 1);
+    CHECK_CODE(kin_stream_printf(&p.s, "%2000d", 1), -ENOMEM);
+    CHECK_CODE(kin_stream_printf(&p.s, "two"), 0);
+    CHECK_CODE(kin_stream_flush(&p.s), 0);
+    check_heard(&p, "one two");
+    close_pair(&p);
+}
+
+IO_TEST(an_idle_stream_holds_small_buffers_only)
+{
+    static char text[200000];
+    struct pair p = open_pair(0);
+    struct call c = { .what = CALL_WRITE_ALL, .fd = p.peer, .buffer = text, .size = sizeof text };
+    kin_group g = kin_group_open();
+
+    CHECK(!p.s.in && !p.s.out);
+    memset(text, '\n', sizeof text);
+    kin_spawn(&g, call, &c);
+    for (size_t i = 0; i < sizeof text; i++)
+        CHECK_LINE(&p.s, "");
+    CHECK(p.s.in_size >= 16384);
+    for (int i = 0; i < 2; i++) {               /* the first may find the large one full */
+        say(&p, "small\n");
+        CHECK_LINE(&p.s, "small");
+    }
+    CHECK(p.s.in_size <= 1024);
+    CHECK_CODE(kin_stream_write(&p.s, text, 10000, NULL), 0);
+    CHECK(p.s.out_size >= 10000);
+    CHECK_CODE(kin_stream_flush(&p.s), 0);
+    CHECK(p.s.out_size <= 1024);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    close_pair(&p);
+}
+
+/* ---------------------------------------------------------------- foreign descriptors */
+
+static void check_foreign(int in, int out)
+{
+    int flags[2] = { fcntl(in, F_GETFL), fcntl(out, F_GETFL) };
+    kin_stream reader, writer;
+    char text[5000];
+
+    kin_stream_open(&reader, in, .keep_open = true);
+    kin_stream_open(&writer, out, .keep_open = true);
+    memset(text, 'y', sizeof text);
+    for (int i = 0; i < 3; i++) {
+        CHECK_CODE(kin_stream_printf(&writer, "%d: foreign\n", i), 0);
+        CHECK_CODE(kin_stream_flush(&writer), 0);
+        char *line;
+        CHECK_CODE(kin_stream_read_line(&reader, &line, NULL), 1);
+        CHECK_STR(line + 1, ": foreign");
+    }
+    CHECK_INT(fcntl(in, F_GETFL), flags[0]);
+    CHECK_INT(fcntl(out, F_GETFL), flags[1]);
+    CHECK_CODE(kin_stream_close(&reader), 0);
+    CHECK_CODE(kin_stream_close(&writer), 0);
+}
+
+IO_TEST(F2_foreign_descriptors_are_left_as_they_are)
+{
+    int fds[2], master = posix_openpt(O_RDWR | O_NOCTTY), slave;
+
+    CHECK_INT(pipe(fds), 0);
+    check_foreign(fds[0], fds[1]);
+    close_both(fds);
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    check_foreign(fds[0], fds[1]);
+    close_both(fds);
+    CHECK(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+    CHECK(slave >= 0);
+    check_foreign(slave, master);               /* as a shell's standard input */
+    close(slave);
+    close(master);
+}
+
+TEST(outside_of_a_run_streams_say_so)
+{
+    kin_stream s;
+    char *line;
+
+    kin_stream_open(&s, 0, .keep_open = true);
+    CHECK_CODE(kin_stream_read_line(&s, &line, NULL), KIN_ENORUN);
+    CHECK_CODE(kin_stream_printf(&s, "x"), KIN_ENORUN);
+    CHECK_CODE(kin_stream_close(&s), 0);
+}
