@@ -35,12 +35,12 @@ struct copy {
 
 /* -------------------------------------------------------------------- by sendfile */
 
-static int fd_of(const kin_stream *stream)
+static int stream_fd(const kin_stream *stream)
 {
     return stream->transport == &kin__descriptor_transport ? (int)(intptr_t)stream->arg : -1;
 }
 
-static bool is_file(int fd)
+static bool is_regular(int fd)
 {
     struct stat status;
 
@@ -94,7 +94,7 @@ static ssize_t send_piece(const void *arg)
 static ssize_t copy_by_sendfile(struct copy *copy)
 {
     uint64_t left = copy->most - copy->total;
-    struct file_piece piece = { fd_of(copy->to), fd_of(copy->from), COPY_FILE_SIZE };
+    struct file_piece piece = { stream_fd(copy->to), stream_fd(copy->from), COPY_FILE_SIZE };
     int rc = kin__call_begin();
     ssize_t n;
 
@@ -152,7 +152,7 @@ static int copy_all(struct copy *copy)
     int rc = kin__stream_send_buffer(copy->to);
     ssize_t n = rc < 0 ? rc : 1;
 
-    copy->by_sendfile = is_file(fd_of(copy->from)) && is_own_socket(fd_of(copy->to));
+    copy->by_sendfile = is_regular(stream_fd(copy->from)) && is_own_socket(stream_fd(copy->to));
     while (n > 0 && copy->total < copy->most)
         n = copy_some(copy);
     return n < 0 ? (int)n : 0;

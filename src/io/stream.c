@@ -76,7 +76,7 @@ void kin_stream_open_with(kin_stream *stream, int fd, const struct kin_stream_op
 }
 
 /* What was written before is not lost in silence: it goes out, or there is a code. */
-static int send_last(kin_stream *stream)
+static int send_the_last(kin_stream *stream)
 {
     int rc = stream->failed;
 
@@ -94,7 +94,7 @@ int kin_stream_close(kin_stream *stream)
     if (stream->reading || stream->writing)
         return KIN_EBUSY;
     stream->reading = stream->writing = true;       /* nobody comes in any more */
-    rc = send_last(stream);
+    rc = send_the_last(stream);
     if (!stream->keep_open)
         closed = stream->transport->close(stream->arg);
     kin__os_free(stream->in);
@@ -105,7 +105,7 @@ int kin_stream_close(kin_stream *stream)
 
 /* ------------------------------------------------------------ one of each at a time */
 
-static int begin(const kin_stream *stream, bool busy)
+static int enter_stream(const kin_stream *stream, bool busy)
 {
     int rc = kin__call_begin();
 
@@ -118,7 +118,7 @@ static int begin(const kin_stream *stream, bool busy)
 
 int kin__stream_begin_read(kin_stream *stream)
 {
-    int rc = begin(stream, stream->reading);
+    int rc = enter_stream(stream, stream->reading);
 
     if (rc == 0)
         stream->reading = true;
@@ -134,7 +134,7 @@ int kin__stream_end_read(kin_stream *stream, int rc)
 
 int kin__stream_begin_write(kin_stream *stream)
 {
-    int rc = begin(stream, stream->writing);
+    int rc = enter_stream(stream, stream->writing);
 
     if (rc == 0)
         rc = stream->ended ? KIN_ECLOSED : stream->failed;

@@ -83,14 +83,14 @@ ssize_t kin__stream_fill(kin_stream *stream, size_t size)
     return n;
 }
 
-static ssize_t fill(kin_stream *stream)
+static ssize_t fill_small(kin_stream *stream)
 {
     return kin__stream_fill(stream, KIN__STREAM_SMALL);
 }
 
 /* ------------------------------------------------------------------------- bytes */
 
-static size_t take(kin_stream *stream, void *buffer, size_t size)
+static size_t take_bytes(kin_stream *stream, void *buffer, size_t size)
 {
     size_t waiting = kin__stream_waiting(stream), n = size < waiting ? size : waiting;
 
@@ -100,16 +100,16 @@ static size_t take(kin_stream *stream, void *buffer, size_t size)
     return n;
 }
 
-static ssize_t read_some(kin_stream *stream, void *buffer, size_t size)
+static ssize_t read_or_take(kin_stream *stream, void *buffer, size_t size)
 {
     ssize_t n;
 
     if (kin__stream_waiting(stream) > 0 || size == 0)
-        return (ssize_t)take(stream, buffer, size);
+        return (ssize_t)take_bytes(stream, buffer, size);
     if (size >= KIN__STREAM_LARGE)
         return stream->transport->read(stream->arg, buffer, size);
-    n = fill(stream);
-    return n > 0 ? (ssize_t)take(stream, buffer, size) : n;
+    n = fill_small(stream);
+    return n > 0 ? (ssize_t)take_bytes(stream, buffer, size) : n;
 }
 
 ssize_t kin_stream_read(kin_stream *stream, void *buffer, size_t size)
@@ -118,15 +118,15 @@ ssize_t kin_stream_read(kin_stream *stream, void *buffer, size_t size)
 
     if (n < 0)
         return n;
-    n = read_some(stream, buffer, size < SSIZE_MAX ? size : SSIZE_MAX);
+    n = read_or_take(stream, buffer, size < SSIZE_MAX ? size : SSIZE_MAX);
     kin__stream_end_read(stream, 0);
     return n;
 }
 
-static int read_rest(kin_stream *stream, char *buffer, size_t size, size_t *taken)
+static int take_exactly(kin_stream *stream, char *buffer, size_t size, size_t *taken)
 {
     while (*taken < size) {
-        ssize_t n = read_some(stream, buffer + *taken, size - *taken);
+        ssize_t n = read_or_take(stream, buffer + *taken, size - *taken);
 
         if (n <= 0)
             return n < 0 ? (int)n : KIN_EEOF;
@@ -141,7 +141,7 @@ int kin_stream_read_exactly(kin_stream *stream, void *buffer, size_t size, size_
     int rc = kin__stream_begin_read(stream);
 
     if (rc == 0)
-        rc = kin__stream_end_read(stream, read_rest(stream, buffer, size, &taken));
+        rc = kin__stream_end_read(stream, take_exactly(stream, buffer, size, &taken));
     if (got)
         *got = taken;
     return rc;
@@ -149,8 +149,8 @@ int kin_stream_read_exactly(kin_stream *stream, void *buffer, size_t size, size_
 
 /* ------------------------------------------------------------------------ pieces */
 
-static bool search(const kin_stream *stream, const void *delimiter, size_t length, size_t from,
-                   size_t *at)
+static bool delimiter_within(const kin_stream *stream, const void *delimiter, size_t length,
+                             size_t from, size_t *at)
 {
     const char *first = stream->in + stream->in_first;
     const char *found = memmem(first + from, kin__stream_waiting(stream) - from, delimiter, length);
@@ -162,7 +162,8 @@ static bool search(const kin_stream *stream, const void *delimiter, size_t lengt
 
 /* Where the delimiter is, among what waits: 1 and *at; 0: the stream has ended without it.
  * It stands behind at most so many bytes. */
-static int find(kin_stream *stream, const void *delimiter, size_t length, size_t most, size_t *at)
+static int find_delimiter(kin_stream *stream, const void *delimiter, size_t length, size_t most,
+                          size_t *at)
 {
     size_t seen = 0;
 
@@ -170,12 +171,12 @@ static int find(kin_stream *stream, const void *delimiter, size_t length, size_t
         size_t waiting = kin__stream_waiting(stream);
         ssize_t n;
 
-        if (waiting > seen && search(stream, delimiter, length, seen, at))
+        if (waiting > seen && delimiter_within(stream, delimiter, length, seen, at))
             return *at > most ? -EMSGSIZE : 1;
         *at = waiting;
         if (waiting >= length)
             seen = waiting - length + 1;        /* its beginning may be there */
-        n = seen > most ? -EMSGSIZE : fill(stream);
+        n = seen > most ? -EMSGSIZE : fill_small(stream);
         if (n <= 0)
             return (int)n;
     }
@@ -191,10 +192,10 @@ static void take_piece(kin_stream *stream, size_t size, size_t behind, char **pi
         *length = size;
 }
 
-static int read_line(kin_stream *stream, char **line, size_t *size)
+static int take_line(kin_stream *stream, char **line, size_t *size)
 {
     size_t most = stream->most, length;
-    int rc = find(stream, "\n", 1, most < SIZE_MAX ? most + 1 : most, &length);
+    int rc = find_delimiter(stream, "\n", 1, most < SIZE_MAX ? most + 1 : most, &length);
     bool carriage = rc == 1 && length > 0 && stream->in[stream->in_first + length - 1] == '\r';
 
     if (rc < 0 || (rc == 0 && length == 0))
@@ -209,14 +210,14 @@ int kin_stream_read_line(kin_stream *stream, char **line, size_t *size)
 {
     int rc = kin__stream_begin_read(stream);
 
-    return rc < 0 ? rc : kin__stream_end_read(stream, read_line(stream, line, size));
+    return rc < 0 ? rc : kin__stream_end_read(stream, take_line(stream, line, size));
 }
 
-static int read_until(kin_stream *stream, const void *delimiter, size_t length, char **piece,
+static int take_until(kin_stream *stream, const void *delimiter, size_t length, char **piece,
                       size_t *size)
 {
     size_t at;
-    int rc = find(stream, delimiter, length, stream->most, &at);
+    int rc = find_delimiter(stream, delimiter, length, stream->most, &at);
 
     if (rc == 1) {
         take_piece(stream, at, length, piece, size);
@@ -235,7 +236,7 @@ int kin_stream_read_until(kin_stream *stream, const void *delimiter, size_t leng
 
     if (rc < 0)
         return rc;
-    return kin__stream_end_read(stream, read_until(stream, delimiter, length, piece, size));
+    return kin__stream_end_read(stream, take_until(stream, delimiter, length, piece, size));
 }
 
 /* --------------------------------------------------------------------------- all */
@@ -245,12 +246,12 @@ static int fill_to_end(kin_stream *stream, size_t most)
     ssize_t n = 1;
 
     while (n > 0 && kin__stream_waiting(stream) <= most)
-        n = fill(stream);
+        n = fill_small(stream);
     return n > 0 ? -EMSGSIZE : (int)n;
 }
 
 /* The buffer becomes the caller's, no larger than what it holds. */
-static void hand_over(kin_stream *stream, char **data, size_t *size)
+static void hand_over_all(kin_stream *stream, char **data, size_t *size)
 {
     size_t waiting = kin__stream_waiting(stream);
     char *fitting;
@@ -274,6 +275,6 @@ int kin_stream_read_all(kin_stream *stream, size_t most, char **data, size_t *si
         return rc;
     rc = fill_to_end(stream, most ? most : ALL_MOST);
     if (rc == 0)
-        hand_over(stream, data, size);
+        hand_over_all(stream, data, size);
     return kin__stream_end_read(stream, rc);
 }

@@ -114,7 +114,7 @@ int kin_stream_write(kin_stream *stream, const void *data, size_t size, size_t *
 }
 
 /* The first try says how long it becomes. */
-static int print(kin_stream *stream, const char *format, va_list arguments)
+static int print_out(kin_stream *stream, const char *format, va_list arguments)
 {
     size_t room = stream->out_size - stream->out_end;
     va_list again;
@@ -143,12 +143,12 @@ int kin_stream_printf(kin_stream *stream, const char *format, ...)
     if (rc < 0)
         return rc;
     va_start(arguments, format);
-    rc = print(stream, format, arguments);
+    rc = print_out(stream, format, arguments);
     va_end(arguments);
     return kin__stream_end_write(stream, rc);
 }
 
-static int flush(kin_stream *stream)
+static int flush_out(kin_stream *stream)
 {
     int rc = kin__stream_send_buffer(stream);
 
@@ -164,7 +164,7 @@ int kin_stream_flush(kin_stream *stream)
 {
     int rc = kin__stream_begin_write(stream);
 
-    return rc < 0 ? rc : kin__stream_end_write(stream, flush(stream));
+    return rc < 0 ? rc : kin__stream_end_write(stream, flush_out(stream));
 }
 
 int kin_stream_end(kin_stream *stream)
@@ -173,7 +173,7 @@ int kin_stream_end(kin_stream *stream)
 
     if (rc < 0)
         return rc;
-    rc = flush(stream);
+    rc = flush_out(stream);
     if (rc == 0)
         rc = stream->transport->end(stream->arg);
     stream->ended = rc == 0;

@@ -113,7 +113,7 @@ ssize_t kin__without_sigpipe(ssize_t (*call)(const void *arg), const void *arg)
     return n;
 }
 
-static ssize_t write_file(const void *arg)
+static ssize_t write_at_once(const void *arg)
 {
     const struct kin__op *op = arg;
 
@@ -121,7 +121,7 @@ static ssize_t write_file(const void *arg)
 }
 
 /* A pipe that is ready has room for so much. */
-static ssize_t write_stream(const void *arg)
+static ssize_t write_what_fits(const void *arg)
 {
     const struct kin__op *op = arg;
 
@@ -137,9 +137,9 @@ static ssize_t try_write(const struct kin__op *op)
     case KIN__FD_SOCKET:
         return send(op->fd, op->from, op->size, MSG_DONTWAIT | MSG_NOSIGNAL);
     case KIN__FD_STREAM:
-        return kin__without_sigpipe(write_stream, op);
+        return kin__without_sigpipe(write_what_fits, op);
     default:
-        return kin__without_sigpipe(write_file, op);
+        return kin__without_sigpipe(write_at_once, op);
     }
 }
 

@@ -262,7 +262,8 @@ IO_TEST(all_of_much)
 {
     enum { MUCH = 5000000 };
     struct pair p = open_pair(0);
-    struct call c = { .what = CALL_WRITE_ALL, .fd = p.peer, .buffer = more_than_fits, .size = MUCH };
+    struct call c = { .what = CALL_WRITE_ALL, .fd = p.peer, .buffer = more_than_fits,
+                      .size = MUCH };
     kin_group g = kin_group_open();
     size_t size;
     char *data;

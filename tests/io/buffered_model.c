@@ -203,7 +203,8 @@ static void try_line(struct reader *r)
 
 static void try_until(struct reader *r)
 {
-    static const char *const delimiters[] = { "a", "aa", "ab", "aab", "\r\n", "--", "\n\r\n\n", "aaaa" };
+    static const char *const delimiters[] = { "a", "aa", "ab", "aab", "\r\n", "--", "\n\r\n\n",
+                                             "aaaa" };
     const char *delimiter = delimiters[chance(sizeof delimiters / sizeof delimiters[0])];
     size_t length = strlen(delimiter), size;
     const char *found = memmem(r->left, r->size, delimiter, length);

@@ -31,6 +31,7 @@ STRUCTURES = {
     'kin_class_texts': 'kin_code_name', 'kin_facts': 'kin_dump', 'kin_faults': 'kin_faults',
     'kin_wait_ops': 'kin_wait_prepare', 'kin_thread_options': 'kin_thread_run',
     'kin_process_options': 'kin_process_start', 'kin_serve_options': 'kin_serve',
+    'kin_stream_options': 'kin_stream_open', 'kin_transport': 'kin_stream_open',
     'kin_serve_counts': 'kin_serve', 'kin_http_request': 'kin_http',
     'kin_http_response': 'kin_http'}
 KINS = {'kin_task': {'state', 'id', 'next', 'waiters'}}

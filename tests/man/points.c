@@ -866,6 +866,141 @@ POINT(kin_write_all)
     return close_pipe(fds, kin_write_all(fds[1], "x", 1, NULL));
 }
 
+/* ----------------------------------------------------------------------- streams */
+
+/* A transport that has a line to be read, again and again, and takes everything. */
+static ssize_t line_again(void *arg, void *buffer, size_t size)
+{
+    (void)arg;
+    memcpy(buffer, "line\n", size < 5 ? size : 5);
+    return size < 5 ? (ssize_t)size : 5;
+}
+
+static ssize_t at_the_end(void *arg, void *buffer, size_t size)
+{
+    (void)arg, (void)buffer, (void)size;
+    return 0;
+}
+
+static int take_all(void *arg, const void *buffer, size_t size, size_t *done)
+{
+    (void)arg, (void)buffer;
+    *done = size;
+    return 0;
+}
+
+static const struct kin_transport lines = { "lines", line_again, take_all, nothing, nothing };
+static const struct kin_transport ended = { "ended", at_the_end, take_all, nothing, nothing };
+
+static int with_stream(const struct kin_transport *transport, int (*call)(kin_stream *stream))
+{
+    kin_stream stream;
+    int rc, closed;
+
+    kin_stream_open_on(&stream, transport, NULL);
+    rc = call(&stream);
+    stream.out_end = 0;                     /* or closing it would wait */
+    closed = kin_stream_close(&stream);
+    return rc < 0 ? rc : closed;
+}
+
+static int only_open_stream(kin_stream *stream)
+{
+    (void)stream;
+    return 0;
+}
+
+static int read_stream(kin_stream *stream)
+{
+    char byte;
+
+    return (int)kin_stream_read(stream, &byte, 1);
+}
+
+static int read_stream_exactly(kin_stream *stream)
+{
+    char bytes[7];
+
+    return kin_stream_read_exactly(stream, bytes, sizeof bytes, NULL);
+}
+
+static int read_stream_line(kin_stream *stream)
+{
+    char *line;
+
+    return kin_stream_read_line(stream, &line, NULL);
+}
+
+static int read_stream_until(kin_stream *stream)
+{
+    char *piece;
+    size_t size;
+
+    return kin_stream_read_until(stream, "e", 1, &piece, &size);
+}
+
+static int read_stream_all(kin_stream *stream)
+{
+    char *data = NULL;
+    int rc = kin_stream_read_all(stream, 0, &data, NULL);
+
+    free(data);
+    return rc;
+}
+
+static int write_stream(kin_stream *stream)
+{
+    return kin_stream_write(stream, "x", 1, NULL);
+}
+
+static int print_to_stream(kin_stream *stream)
+{
+    return kin_stream_printf(stream, "%d", 1);
+}
+
+static int copy_stream(kin_stream *stream)
+{
+    return kin_stream_copy(stream, stream, 3, NULL);
+}
+
+POINT(kin_stream_open)
+{
+    kin_stream stream;
+
+    kin_stream_open(&stream, 0, .keep_open = true);
+    return kin_stream_close(&stream);
+}
+
+POINT(kin_stream_open_with)
+{
+    kin_stream stream;
+
+    kin_stream_open_with(&stream, 0, &(struct kin_stream_options){ .keep_open = true });
+    return kin_stream_close(&stream);
+}
+
+POINT_CODE(kin_stream_open_on, with_stream(&lines, only_open_stream))
+
+POINT(kin_stream_open_on_with)
+{
+    kin_stream stream;
+
+    kin_stream_open_on_with(&stream, &lines, NULL, &(struct kin_stream_options){ .most = 9 });
+    return kin_stream_close(&stream);
+}
+
+POINT_CODE(kin_stream_close, with_stream(&lines, only_open_stream))
+POINT_CODE(kin_stream_read, with_stream(&lines, read_stream))
+POINT_CODE(kin_stream_read_exactly, with_stream(&lines, read_stream_exactly))
+POINT_CODE(kin_stream_read_line, with_stream(&lines, read_stream_line))
+POINT_CODE(kin_stream_read_until, with_stream(&lines, read_stream_until))
+POINT_CODE(kin_stream_read_all, with_stream(&ended, read_stream_all))
+POINT_CODE(kin_stream_write, with_stream(&lines, write_stream))
+POINT_CODE(kin_stream_printf, with_stream(&lines, print_to_stream))
+POINT_CODE(kin_stream_flush, with_stream(&lines, kin_stream_flush))
+POINT_CODE(kin_stream_end, with_stream(&lines, kin_stream_end))
+POINT_CODE(kin_stream_copy, with_stream(&lines, copy_stream))
+
 static struct sockaddr_in address;
 
 /* A socket that listens on the loopback interface, at a port that the system chooses. */
