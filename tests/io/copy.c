@@ -342,3 +342,124 @@ IO_TEST(a_copy_needs_both_ends_for_itself)
     CHECK_CODE(kin_close(in[0]), 0);
     CHECK_CODE(kin_close(out[1]), 0);
 }
+
+/* ------------------------------------------------------------------ under all faults */
+
+enum { PART = 600000 };
+
+static struct {
+    bool file;
+    int far;
+    char *heard;
+    size_t heard_size;
+} sweep;
+
+static int hear(void *arg)
+{
+    kin_stream s;
+    int rc;
+
+    (void)arg;
+    kin_stream_open(&s, sweep.far);
+    rc = kin_stream_read_all(&s, PART, &sweep.heard, &sweep.heard_size);
+    kin_stream_close(&s);
+    return rc;
+}
+
+static int feed(void *arg)
+{
+    const int *fd = arg;
+    int rc = kin_write_all(*fd, pattern(), PART, NULL);
+
+    kin_close(*fd);
+    return rc;
+}
+
+static int only_copy(void *arg)
+{
+    struct copying *c = arg;
+
+    return kin_stream_copy(c->to, c->from, c->most, &c->copied);
+}
+
+/* What was copied has been heard, and the rest is where it was. */
+static void check_balance(struct copying *c)
+{
+    size_t rest;
+    char *data;
+
+    CHECK_CODE(kin_stream_read_all(c->from, PART, &data, &rest), 0);
+    CHECK_INT(c->copied + rest, PART);
+    CHECK(memcmp(data, pattern() + c->copied, rest) == 0);
+    free(data);
+}
+
+static int copy_under_fault(void *arg)
+{
+    struct copying c = { .most = UINT64_MAX };
+    kin_stream from, to;
+    int out[2], in[2] = { -1, -1 };
+    kin_task copying, *wanted = &copying;
+    kin_group g = kin_group_open(.policy = KIN_KEEP_GOING);
+
+    (void)arg;
+    unix_pair(out);                     /* it holds less than is copied */
+    if (!sweep.file)
+        unix_pair(in);
+    kin_stream_open(&from, sweep.file ? file_of(PART) : in[1]);
+    kin_stream_open(&to, out[0]);
+    sweep.far = out[1];
+    c.from = &from;
+    c.to = &to;
+    kin_spawn(&g, hear, NULL);
+    if (!sweep.file)
+        kin_spawn(&g, feed, &in[0]);
+    kin_spawn(&g, only_copy, &c, .task = &copying, .name = "copy");
+    CHECK_CODE(kin_wait_tasks(&wanted, 1, KIN_ALL_COMPLETED), 1);
+    CHECK(copying.code == 0 || copying.code == KIN_ECANCELED || copying.code == -ENOMEM);
+    check_balance(&c);
+    CHECK_CODE(kin_stream_close(&to), 0);
+    CHECK_CODE(kin_stream_close(&from), 0);
+    kin_group_close(&g, 0);
+    CHECK_INT(sweep.heard_size, c.copied);
+    CHECK(memcmp(sweep.heard, pattern(), c.copied) == 0);
+    free(sweep.heard);
+    return 0;
+}
+
+static void sweep_copies(size_t what, size_t counted, uint64_t least)
+{
+    uint64_t k = 0, count;
+
+    do {
+        struct kin_faults faults = { .task = "copy" };
+        int before = open_descriptors();
+
+        tap_note("fault %llu", (unsigned long long)++k);
+        memcpy((char *)&faults + what, &k, sizeof k);
+        CHECK_CODE(kin_run(copy_under_fault, NULL, .faults = &faults,
+                           .backend = test_backend()), 0);
+        CHECK_INT(open_descriptors(), before);
+        memcpy(&count, (char *)&faults + counted, sizeof count);
+    } while (count >= k);
+    CHECK(k > least);
+}
+
+static void sweep_all(bool file)
+{
+    sweep.file = file;
+    sweep_copies(offsetof(struct kin_faults, cancel_call), offsetof(struct kin_faults, calls), 4);
+    sweep_copies(offsetof(struct kin_faults, cancel_wait), offsetof(struct kin_faults, waits), 1);
+    sweep_copies(offsetof(struct kin_faults, fail_request),
+                 offsetof(struct kin_faults, requests), 1);
+}
+
+TEST_LIMIT(Q4_a_copy_between_sockets_under_every_fault, 60)
+{
+    sweep_all(false);
+}
+
+TEST_LIMIT(Q4_a_copy_of_a_file_under_every_fault, 60)
+{
+    sweep_all(true);
+}
