@@ -40,11 +40,16 @@ static int stream_fd(const kin_stream *stream)
     return stream->transport == &kin__descriptor_transport ? (int)(intptr_t)stream->arg : -1;
 }
 
+static bool file_status(int fd, struct stat *status)
+{
+    return !kin__io_fails("file_status", ENOMEM) && fstat(fd, status) == 0;
+}
+
 static bool is_regular(int fd)
 {
     struct stat status;
 
-    return fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    return fd >= 0 && file_status(fd, &status) && S_ISREG(status.st_mode);
 }
 
 /* A foreign one may be in blocking mode. */
@@ -69,9 +74,9 @@ static bool in_memory(int fd, off_t at)
 static bool piece_in_memory(int fd, size_t size)
 {
     struct stat status;
-    off_t at = lseek(fd, 0, SEEK_CUR), left;
+    off_t at = kin__io_fails("lseek", EINVAL) ? -1 : lseek(fd, 0, SEEK_CUR), left;
 
-    if (at < 0 || fstat(fd, &status) < 0 || at >= status.st_size)
+    if (at < 0 || !file_status(fd, &status) || at >= status.st_size)
         return false;
     left = status.st_size - at;
     return in_memory(fd, at) && in_memory(fd, at + (left < (off_t)size ? left : (off_t)size) - 1);

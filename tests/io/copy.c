@@ -145,7 +145,7 @@ IO_TEST(from_files_of_all_sizes_to_sockets)
 /* Every way of not being able to send it at once, at every piece. */
 IO_TEST(a_file_that_the_kernel_does_not_send_goes_through_the_buffer)
 {
-    static const char *const sites[] = { "sendfile", "preadv2" };
+    static const char *const sites[] = { "sendfile", "preadv2", "lseek", "file_status" };
 
     for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++)
         for (int skip = 0; skip < 4; skip++) {
