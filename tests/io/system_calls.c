@@ -7,6 +7,7 @@
 #include "remote_test.h"
 
 #include "kin_ext.h"
+#include "kin_io.h"
 #include "kin_os.h"
 
 #include <errno.h>
@@ -299,6 +300,30 @@ static int through_pipe(void)
     return rc < 0 ? rc : 0;
 }
 
+static int through_streams(void)
+{
+    kin_stream from, to, back;
+    char *line, bytes[5000];
+    int fds[2], rc = kin_pipe(fds), closed;
+
+    if (rc < 0)
+        return rc;
+    kin_stream_open(&from, open("/dev/zero", O_RDONLY | O_CLOEXEC));
+    kin_stream_open(&to, fds[1]);
+    kin_stream_open(&back, fds[0]);
+    rc = kin_stream_printf(&to, "a line\n");
+    if (rc == 0)
+        rc = kin_stream_copy(&to, &from, sizeof bytes, NULL);
+    if (rc == 0)
+        rc = kin_stream_read_line(&back, &line, NULL);
+    if (rc == 1)
+        rc = kin_stream_read_exactly(&back, bytes, sizeof bytes, NULL);
+    closed = kin_stream_close(&to);
+    kin_stream_close(&from);
+    kin_stream_close(&back);
+    return rc < 0 ? rc : closed;
+}
+
 static int collect(kin_process *process)
 {
     struct kin_output out = { .most = 64 };
@@ -498,6 +523,7 @@ static void sweep(int (*run)(void), int (*fn)(void))
 SWEEP(tcp)
 SWEEP(local)
 SWEEP(through_pipe)
+SWEEP(through_streams)
 SWEEP(process)
 SWEEP(thread)
 SWEEP(signals)
