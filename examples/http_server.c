@@ -2,7 +2,7 @@
  * other: await a request, read it, answer, until one of both wants no more. What it waits
  * for has a limit; what it keeps has a fixed size.
  *
- *     http_server [PORT [SECONDS]]     SECONDS for a client to send one request; 10
+ *     http_server [PORT [SECONDS]]     SECONDS for a request and its answer; 10
  *
  *     GET /          a greeting
  *     GET /slow      the same, a second later
@@ -25,7 +25,7 @@
 
 enum { HEAD = 8192, TARGET = 1024, BODY = 4096 };   /* the most of each; more is refused */
 
-static int64_t most_time = KIN_S(10);               /* for a request, and for an answer */
+static int64_t most_time = KIN_S(10);               /* for a request and its answer */
 static const int64_t idle_time = KIN_S(60);
 
 struct text {                       /* of a header: longer ones are none that we know */
@@ -171,7 +171,8 @@ static void begin_request(struct connection *c)
     c->request.target_size = c->request.body_size = 0;
     c->request.name.size = c->request.value.size = 0;
     c->request.hosts = c->request.wrong = 0;
-    c->request.in_value = c->request.has_head = c->request.wants_continue = c->request.complete = false;
+    c->request.in_value = c->request.has_head = false;
+    c->request.wants_continue = c->request.complete = false;
 }
 
 static void parse(struct connection *c)
@@ -207,9 +208,8 @@ static int receive(struct connection *c)
 }
 
 /* 1: a request, which may be .wrong; 0: the client sends no more. */
-static int read_request(void *arg)
+static int read_request(struct connection *c)
 {
-    struct connection *c = arg;
     int rc;
 
     begin_request(c);
@@ -256,31 +256,41 @@ static const char *date(void)
     return text;
 }
 
+static char *write_number(char *at, size_t number)
+{
+    char digits[20];
+    size_t i = sizeof digits;
+
+    do
+        digits[--i] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    return mempcpy(at, digits + i, sizeof digits - i);
+}
+
 static char *write_head(const struct connection *c, int status, size_t size, char *at)
 {
-    at += sprintf(at, "HTTP/1.1 %d ", status);
-    at = stpcpy(stpcpy(at, http_status_str((enum http_status)status)), "\r\nDate: ");
-    at = stpcpy(stpcpy(at, date()), "\r\nContent-Type: text/plain\r\n");
+    at = write_number(stpcpy(at, "HTTP/1.1 "), (size_t)status);
+    at = stpcpy(stpcpy(at, " "), http_status_str((enum http_status)status));
+    at = stpcpy(stpcpy(at, "\r\nDate: "), date());
+    at = stpcpy(at, "\r\nContent-Type: text/plain\r\n");
     if (!c->keep)
         at = stpcpy(at, "Connection: close\r\n");
     else if (c->parser.http_minor == 0)
         at = stpcpy(at, "Connection: keep-alive\r\n");
     if (status == 405)
         at = stpcpy(at, "Allow: GET, HEAD, POST\r\n");
-    return at + sprintf(at, "Content-Length: %zu\r\n\r\n", size);
+    return stpcpy(write_number(stpcpy(at, "Content-Length: "), size), "\r\n\r\n");
 }
 
 static int answer(struct connection *c, int status, const char *body, size_t size)
 {
-    kin_scope limit;
     char *end;
 
     c->keep = !c->request.wrong && http_should_keep_alive(&c->parser) && !kin_cancelled();
     end = write_head(c, status, size, c->out);
     if (c->parser.method != HTTP_HEAD || c->request.wrong)
         end = mempcpy(end, body, size);
-    limit = kin_scope_open(.timeout = most_time);
-    return kin_scope_close(&limit, kin_write_all(c->fd, c->out, (size_t)(end - c->out), NULL));
+    return kin_write_all(c->fd, c->out, (size_t)(end - c->out), NULL);
 }
 
 static int answer_text(struct connection *c, int status, const char *text)
@@ -316,8 +326,10 @@ static int answer_post(struct connection *c)
     return answer_text(c, 404, "There is no such page.\n");
 }
 
-static int answer_request(struct connection *c)
+static int answer_request(void *arg)
 {
+    struct connection *c = arg;
+
     if (c->request.wrong)
         return answer_text(c, c->request.wrong, "This request was not understood.\n");
     switch (c->parser.method) {
@@ -346,6 +358,18 @@ static int part(void *arg)
     return n < 0 ? n : 0;
 }
 
+/* 1: answered; 0: the client has gone. */
+static int exchange(void *arg)
+{
+    struct connection *c = arg;
+    int rc = read_request(c);
+
+    if (rc <= 0)
+        return rc;
+    rc = answer_request(c);
+    return rc < 0 ? rc : 1;
+}
+
 static int converse(struct connection *c)
 {
     int rc;
@@ -354,14 +378,13 @@ static int converse(struct connection *c)
         rc = await_request(c);
         if (rc <= 0)
             return rc;
-        rc = kin_within(most_time, read_request, c);
-        if (rc == KIN_ETIMEDOUT)
+        rc = kin_within(most_time, exchange, c);
+        if (rc == KIN_ETIMEDOUT && !c->request.complete) {
             c->request.wrong = 408;
-        else if (rc <= 0)
-            return rc;
-        rc = answer_request(c);
-    } while (rc == 0 && c->keep);
-    return rc < 0 ? rc : kin_within(KIN_S(1), part, c);
+            rc = kin_within(KIN_S(1), answer_request, c) < 0 ? 0 : 1;
+        }
+    } while (rc > 0 && c->keep);
+    return rc <= 0 ? rc : kin_within(KIN_S(1), part, c);
 }
 
 static int serve_client(int fd, void *arg)
