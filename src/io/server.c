@@ -106,19 +106,20 @@ static bool is_shortage(int code)
     return code == -EMFILE || code == -ENFILE || code == -ENOMEM || code == -ENOBUFS;
 }
 
-/* Until a connection has ended, which gives back what it had, or some time has passed. */
+/* Until a connection has ended, which gives back what it had, or some time has passed. One
+ * that ended since the last look counts. */
 static int rest_a_while(struct serving *serving)
 {
-    kin_scope limit;
-    int rc;
+    kin_scope limit = kin_scope_open(.timeout = serving->rest);
+    int rc = kin_scope_close(&limit, kin_event_wait(&serving->changed));
 
     kin_event_clear(&serving->changed);
-    limit = kin_scope_open(.timeout = serving->rest);
-    rc = kin_scope_close(&limit, kin_event_wait(&serving->changed));
     if (rc == -ENOMEM)                  /* for the scope */
         rc = kin_sleep(serving->rest);
+    if (rc != KIN_ETIMEDOUT)
+        return rc;
     serving->rest = serving->rest * 2 < longest_rest ? serving->rest * 2 : longest_rest;
-    return rc == KIN_ETIMEDOUT ? 0 : rc;
+    return 0;
 }
 
 /* A server that is full in this way fails again after each connection that has ended:
@@ -175,8 +176,8 @@ static int await_room(struct serving *serving)
 
     while (rc == 0 && serving->options->limit && serving->live >= serving->options->limit &&
            !serving->accept.verdict) {
-        kin_event_clear(&serving->changed);
         rc = kin_event_wait(&serving->changed);
+        kin_event_clear(&serving->changed);
     }
     return rc;
 }

@@ -227,6 +227,34 @@ IO_TEST(outside_of_a_server_idleness_is_a_wait)
     close_both(fds);
 }
 
+/* However the end and a new connection meet: who was accepted is served, and all others are
+ * refused or reset. */
+IO_TEST(nobody_is_lost_who_comes_with_the_end)
+{
+    uint64_t served = 0;
+
+    for (int turns = 0; turns < 40; turns++) {
+        struct site site = { .drain = KIN_FOREVER };
+        kin_group g = kin_group_open();
+        char c = 0;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        begin(&g, &site, answer_one);
+        CHECK_CODE(kin_sleep(KIN_MS(1)), 0);
+        CHECK_INT(connect(fd, (struct sockaddr *)&site.address, sizeof site.address), 0);
+        CHECK_INT(write(fd, "x", 1), 1);
+        for (int i = 0; i < turns / 8; i++)
+            CHECK_CODE(kin_sleep(1), 0);
+        end(&site);
+        CHECK_CODE(kin_group_close(&g, 0), 0);
+        CHECK_INT(site.counts.accepted, site.entered);
+        CHECK_INT(read(fd, &c, 1) == 1, site.entered);
+        served += site.entered;
+        close(fd);
+    }
+    CHECK(served > 0);
+}
+
 /* A shield of the connection's own outlives the drain; the server waits for it. */
 static int stay_shielded(int fd, void *arg)
 {

@@ -20,6 +20,7 @@ struct site {
     struct kin_serve_counts counts;
     int fails_with;             /* what fail() returns */
     uint32_t here, most;        /* connections now; at once */
+    uint64_t entered;           /* in all */
     bool saw_drain, saw_end;
     kin_error error;            /* what failed was told last */
     int told;
@@ -61,6 +62,7 @@ static inline void end(struct site *site)
 static inline void enter(struct site *site)
 {
     site->here++;
+    site->entered++;
     if (site->here > site->most)
         site->most = site->here;
 }
