@@ -33,44 +33,43 @@ struct text {                       /* of a header: longer ones are none that we
     size_t size;
 };
 
-struct request {
-    char target[TARGET];
-    size_t target_size;
+/* What each request touches comes first: mostly one page of the connection's stack. */
+struct connection {
+    int fd;
+    http_parser parser;
+    /* the request */
     struct text name, value;        /* of the header that is being read */
     bool in_value;
     int hosts;
     bool has_head, wants_continue, complete;
     int wrong;                      /* the status that it is refused with, or 0 */
-    char body[BODY];
-    size_t body_size;
-};
-
-struct connection {
-    int fd;
+    size_t target_size, body_size;
+    char target[TARGET];
+    /* the answer */
     bool keep;                      /* another request may follow */
-    http_parser parser;
-    struct request request;
+    char out[512];                  /* its head, and a short body */
+    /* what has come, and was not parsed yet */
+    size_t first, end;
     char in[4096];
-    size_t first, end;              /* what has come, and was not parsed yet */
-    char out[512 + BODY];
+    char body[BODY];
 };
 
 /* ------------------------------------------------------- what the parser finds */
 
-static int refuse(struct request *request, int status)
+static int refuse(struct connection *c, int status)
 {
-    request->wrong = status;
+    c->wrong = status;
     return -1;
 }
 
 static int on_target(http_parser *parser, const char *at, size_t size)
 {
-    struct request *request = parser->data;
+    struct connection *c = parser->data;
 
-    if (size > sizeof request->target - request->target_size)
-        return refuse(request, 414);
-    memcpy(request->target + request->target_size, at, size);
-    request->target_size += size;
+    if (size > sizeof c->target - c->target_size)
+        return refuse(c, 414);
+    memcpy(c->target + c->target_size, at, size);
+    c->target_size += size;
     return 0;
 }
 
@@ -87,72 +86,72 @@ static bool is(const struct text *text, const char *word)
     return text->size == strlen(word) && strncasecmp(text->at, word, text->size) == 0;
 }
 
-static void end_header(struct request *request)
+static void end_header(struct connection *c)
 {
-    request->hosts += is(&request->name, "host");
-    if (is(&request->name, "expect")) {
-        request->wants_continue = is(&request->value, "100-continue");
-        if (!request->wants_continue)
-            request->wrong = 417;
+    c->hosts += is(&c->name, "host");
+    if (is(&c->name, "expect")) {
+        c->wants_continue = is(&c->value, "100-continue");
+        if (!c->wants_continue)
+            c->wrong = 417;
     }
-    request->name.size = request->value.size = 0;
-    request->in_value = false;
+    c->name.size = c->value.size = 0;
+    c->in_value = false;
 }
 
 /* Both may come in pieces; a name after a value is the next header's. */
 static int on_header_name(http_parser *parser, const char *at, size_t size)
 {
-    struct request *request = parser->data;
+    struct connection *c = parser->data;
 
-    if (request->in_value)
-        end_header(request);
-    append(&request->name, at, size);
+    if (c->in_value)
+        end_header(c);
+    append(&c->name, at, size);
     return 0;
 }
 
 static int on_header_value(http_parser *parser, const char *at, size_t size)
 {
-    struct request *request = parser->data;
+    struct connection *c = parser->data;
 
-    request->in_value = true;
-    append(&request->value, at, size);
+    c->in_value = true;
+    append(&c->value, at, size);
     return 0;
 }
 
 static int on_head(http_parser *parser)
 {
-    struct request *request = parser->data;
+    struct connection *c = parser->data;
 
-    end_header(request);
-    request->has_head = true;
+    end_header(c);
+    c->has_head = true;
     if (parser->http_major != 1)
-        return refuse(request, 505);
+        return refuse(c, 505);
     if (parser->http_minor == 0)
-        request->wants_continue = false;
-    else if (request->hosts != 1)
-        return refuse(request, 400);
+        c->wants_continue = false;
+    else if (c->hosts != 1)
+        return refuse(c, 400);
     if ((parser->flags & F_CONTENTLENGTH) && parser->content_length > BODY)
-        return refuse(request, 413);
-    return request->wrong ? -1 : 0;
+        return refuse(c, 413);
+    return c->wrong ? -1 : 0;
 }
 
 static int on_body(http_parser *parser, const char *at, size_t size)
 {
-    struct request *request = parser->data;
+    struct connection *c = parser->data;
 
-    if (size > BODY - request->body_size)
-        return refuse(request, 413);
-    memcpy(request->body + request->body_size, at, size);
-    request->body_size += size;
+    if (size > BODY - c->body_size)
+        return refuse(c, 413);
+    memcpy(c->body + c->body_size, at, size);
+    c->body_size += size;
     return 0;
 }
 
 /* Stops the parser here: what follows is the next request. */
 static int on_complete(http_parser *parser)
 {
-    struct request *request = parser->data;
+    struct connection *c = parser->data;
 
-    request->complete = true;
+    c->complete = true;
     http_parser_pause(parser, 1);
     return 0;
 }
@@ -167,12 +166,11 @@ static const http_parser_settings settings = {
 static void begin_request(struct connection *c)
 {
     http_parser_init(&c->parser, HTTP_REQUEST);
-    c->parser.data = &c->request;
-    c->request.target_size = c->request.body_size = 0;
-    c->request.name.size = c->request.value.size = 0;
-    c->request.hosts = c->request.wrong = 0;
-    c->request.in_value = c->request.has_head = false;
-    c->request.wants_continue = c->request.complete = false;
+    c->parser.data = c;
+    c->target_size = c->body_size = 0;
+    c->name.size = c->value.size = 0;
+    c->hosts = c->wrong = 0;
+    c->in_value = c->has_head = c->wants_continue = c->complete = false;
 }
 
 static void parse(struct connection *c)
@@ -181,20 +179,18 @@ static void parse(struct connection *c)
 
     c->first += http_parser_execute(&c->parser, &settings, c->in + c->first, c->end - c->first);
     error = HTTP_PARSER_ERRNO(&c->parser);
-    if (error != HPE_OK && !c->request.complete && !c->request.wrong)
-        c->request.wrong = error == HPE_HEADER_OVERFLOW ? 431
-                           : error == HPE_INVALID_METHOD ? 501 : 400;
+    if (error != HPE_OK && !c->complete && !c->wrong)
+        c->wrong = error == HPE_HEADER_OVERFLOW ? 431 : error == HPE_INVALID_METHOD ? 501 : 400;
 }
 
 /* Whoever asks before he sends the body waits until we say that we want it. */
 static int say_continue(struct connection *c)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    struct request *request = &c->request;
 
-    if (!request->has_head || !request->wants_continue || request->complete || request->wrong)
+    if (!c->has_head || !c->wants_continue || c->complete || c->wrong)
         return 0;
-    request->wants_continue = false;
+    c->wants_continue = false;
     return kin_write_all(c->fd, text, sizeof text - 1, NULL);
 }
 
@@ -213,7 +209,7 @@ static int read_request(struct connection *c)
     int rc;
 
     begin_request(c);
-    while (!c->request.complete && !c->request.wrong) {
+    while (!c->complete && !c->wrong) {
         if (c->first == c->end && (rc = receive(c)) <= 0)
             return rc;
         parse(c);
@@ -285,12 +281,18 @@ static char *write_head(const struct connection *c, int status, size_t size, cha
 static int answer(struct connection *c, int status, const char *body, size_t size)
 {
     char *end;
+    int rc;
 
-    c->keep = !c->request.wrong && http_should_keep_alive(&c->parser) && !kin_cancelled();
+    c->keep = !c->wrong && http_should_keep_alive(&c->parser) && !kin_cancelled();
     end = write_head(c, status, size, c->out);
-    if (c->parser.method != HTTP_HEAD || c->request.wrong)
+    if (c->parser.method == HTTP_HEAD && !c->wrong)
+        size = 0;
+    if (size <= (size_t)(c->out + sizeof c->out - end)) {
         end = mempcpy(end, body, size);
-    return kin_write_all(c->fd, c->out, (size_t)(end - c->out), NULL);
+        size = 0;
+    }
+    rc = kin_write_all(c->fd, c->out, (size_t)(end - c->out), NULL);
+    return rc == 0 && size > 0 ? kin_write_all(c->fd, body, size, NULL) : rc;
 }
 
 static int answer_text(struct connection *c, int status, const char *text)
@@ -298,31 +300,31 @@ static int answer_text(struct connection *c, int status, const char *text)
     return answer(c, status, text, strlen(text));
 }
 
-static bool asks_for(const struct request *request, const char *path)
+static bool asks_for(const struct connection *c, const char *path)
 {
     struct http_parser_url url;
 
     http_parser_url_init(&url);
-    return http_parser_parse_url(request->target, request->target_size, 0, &url) == 0 &&
+    return http_parser_parse_url(c->target, c->target_size, 0, &url) == 0 &&
            (url.field_set & 1 << UF_PATH) && url.field_data[UF_PATH].len == strlen(path) &&
-           memcmp(request->target + url.field_data[UF_PATH].off, path, strlen(path)) == 0;
+           memcmp(c->target + url.field_data[UF_PATH].off, path, strlen(path)) == 0;
 }
 
 static int answer_get(struct connection *c)
 {
     int rc = 0;
 
-    if (asks_for(&c->request, "/slow"))
+    if (asks_for(c, "/slow"))
         rc = kin_sleep(KIN_S(1));
-    else if (!asks_for(&c->request, "/"))
+    else if (!asks_for(c, "/"))
         return answer_text(c, 404, "There is no such page.\n");
     return rc < 0 ? rc : answer_text(c, 200, "Hello, world!\n");
 }
 
 static int answer_post(struct connection *c)
 {
-    if (asks_for(&c->request, "/echo"))
-        return answer(c, 200, c->request.body, c->request.body_size);
+    if (asks_for(c, "/echo"))
+        return answer(c, 200, c->body, c->body_size);
     return answer_text(c, 404, "There is no such page.\n");
 }
 
@@ -330,8 +332,8 @@ static int answer_request(void *arg)
 {
     struct connection *c = arg;
 
-    if (c->request.wrong)
-        return answer_text(c, c->request.wrong, "This request was not understood.\n");
+    if (c->wrong)
+        return answer_text(c, c->wrong, "This request was not understood.\n");
     switch (c->parser.method) {
     case HTTP_GET:
     case HTTP_HEAD:
@@ -379,8 +381,8 @@ static int converse(struct connection *c)
         if (rc <= 0)
             return rc;
         rc = kin_within(most_time, exchange, c);
-        if (rc == KIN_ETIMEDOUT && !c->request.complete) {
-            c->request.wrong = 408;
+        if (rc == KIN_ETIMEDOUT && !c->complete) {
+            c->wrong = 408;
             rc = kin_within(KIN_S(1), answer_request, c) < 0 ? 0 : 1;
         }
     } while (rc > 0 && c->keep);
