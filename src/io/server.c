@@ -187,21 +187,31 @@ static void listener_evicted(struct kin__op *op)
     kin_event_set(&kin__container(op, struct serving, accept)->changed);
 }
 
+static int accept_until_told(struct serving *serving)
+{
+    int rc = 0;
+
+    while (rc == 0)
+        if ((rc = await_room(serving)) == 0)
+            rc = accept_one(serving);
+    return rc;
+}
+
+/* The listener is closed while it is still claimed: if somebody else closes it at the same
+ * time, its number may be in use again as soon as we have let go. Who comes from now on is
+ * refused, and not kept waiting. */
 static int accept_all(void *arg)
 {
     struct serving *serving = arg;
-    int rc = kin__op_hold(&serving->accept);
+    int held = kin__op_hold(&serving->accept);
+    int rc = held == 0 ? accept_until_told(serving) : held;
 
-    if (rc == 0) {
-        while (rc == 0)
-            if ((rc = await_room(serving)) == 0)
-                rc = accept_one(serving);
-        kin__op_let_go(&serving->accept);
-    }
     if (serving->accept.verdict == KIN_ECLOSED)
         rc = 0;                         /* that is how one ends a server, too */
     else
-        kin_close(serving->accept.fd);  /* who comes now is refused, not kept waiting */
+        kin_close(serving->accept.fd);
+    if (held == 0)
+        kin__op_let_go(&serving->accept);
     if (serving->waits_for_acceptor)
         kin_wait_wake(serving->waits_for_acceptor, 0);
     return rc;

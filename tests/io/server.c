@@ -343,6 +343,31 @@ IO_TEST(F1_the_listeners_number_may_be_used_again_at_once)
     CHECK_CODE(kin_close(other.listener), 0);
 }
 
+/* Cancelled and closed in one turn, in either order: the number is given back once. */
+IO_TEST(F1_cancelled_and_closed_together_it_is_closed_once)
+{
+    for (int i = 0; i < 4; i++) {
+        struct site site = { 0 };
+        kin_group g = kin_group_open();
+
+        begin(&g, &site, echo);
+        if (i & 1)
+            linger();
+        else
+            kin_yield();
+        fail_later("close", 0, 1000, 0);        /* counts, and lets all pass */
+        if (i & 2)
+            end(&site);
+        CHECK_CODE(kin_close(site.listener), 0);
+        if (!(i & 2))
+            end(&site);
+        CHECK_CODE(kin_group_close(&g, 0), 0);
+        CHECK_INT(1000 - left_to_skip(), 1);
+        CHECK(site.result == 0 || site.result == KIN_ECANCELED);
+        check_refused(&site);
+    }
+}
+
 IO_TEST(what_cannot_be_served_is_refused)
 {
     struct site site = { 0 };
