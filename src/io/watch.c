@@ -75,4 +75,5 @@ void kin_watch_stop(struct kin_watch *watch)
     kin__rt->outside--;
     kin__io_backend()->watch_stop(watch);
     watch->backend = NULL;
+    watch->events = 0;
 }

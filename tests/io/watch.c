@@ -139,6 +139,29 @@ IO_TEST(a_watch_changes_its_events)
     close_both(fds);
 }
 
+/* So that hooks which add and take away one of them need not remember the other. */
+IO_TEST(a_watch_says_which_events_it_is_set_to)
+{
+    struct seen seen;
+    int fds[2];
+
+    pair(fds);
+    begin(&seen, fds[0], KIN_READABLE);
+    CHECK_INT(seen.watch.events, KIN_READABLE);
+    CHECK_CODE(kin_watch_set(&seen.watch, seen.watch.events | KIN_WRITABLE), 0);
+    CHECK_INT(seen.watch.events, KIN_READABLE | KIN_WRITABLE);
+    CHECK_CODE(kin_watch_set(&seen.watch, 0), 0);
+    CHECK_INT(seen.watch.events, 0);
+    CHECK_CODE(kin_watch_set(&seen.watch, seen.watch.events | KIN_WRITABLE), 0);
+    CHECK_INT(seen.watch.events, KIN_WRITABLE);
+    await_call(&seen);
+    CHECK_INT(seen.events, KIN_WRITABLE);
+    kin_watch_stop(&seen.watch);
+    CHECK_INT(seen.watch.events, 0);
+    CHECK_INT(close(fds[0]), 0);
+    CHECK_INT(close(fds[1]), 0);
+}
+
 IO_TEST(a_watch_sees_the_other_end_close)
 {
     struct seen seen;
