@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs each example program and compares what it prints with what its first comment says
-that it prints. Checks also that every C block of the README and of docs/asyncio.md stands,
-line for line, in an example, and that each example they name exists, and the other way
-round. Prints TAP.
+that it prints. Checks also that every C block of the README and of docs/asyncio.md and
+docs/foreign.md stands, line for line, in an example, and that each example that asyncio.md
+names exists, and the other way round. Prints TAP. (What needs a server: tests/foreign.)
 
     run.py BUILD-DIR SOURCE-DIR
 """
@@ -98,6 +98,7 @@ if (build / "example-crawl").exists():
     check_crawl()
 for page in source / "README.md", source / "docs" / "asyncio.md":
     check_blocks(page, examples)
+check_blocks(source / "docs" / "foreign.md", sorted((source / "examples" / "foreign").glob("*.c")))
 check_names(source / "docs" / "asyncio.md", examples)
 print(f"1..{len(results)}")
 sys.exit(not all(results))
