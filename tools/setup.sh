@@ -4,13 +4,13 @@
 # Only what is missing is installed, so that a second run touches neither the
 # network nor the system, and a user without root who has everything is never
 # asked for anything. Debian's own packages are the only source. A package that
-# brings a daemon (nginx) must not start it: for the time of the installation
+# brings a daemon (nginx, redis) must not start it: for the time of the installation
 # policy-rc.d says no, unless the machine already has a policy of its own.
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libssl-dev
     libcurl4-openssl-dev libjansson-dev libhttp-parser-dev ca-certificates)
 TEST_PACKAGES=(clang libclang-rt-14-dev valgrind nginx openssl curl python3 iproute2 mandoc
-    wrk apache2-utils nghttp2-client)
+    wrk apache2-utils nghttp2-client postgresql libpq-dev redis-server libhiredis-dev)
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "${0##*/}: $*"; exit 1; }
