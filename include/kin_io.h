@@ -12,11 +12,31 @@
 
 #include "kin.h"
 
+#include <netinet/in.h>
+#include <sys/un.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* ------------------------------------------------ 1  Names and connections */
+
+/* An address, as the system's calls want it: kin_connect(&address.any, address.length). */
+typedef struct kin_address {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_un local;
+        struct sockaddr_storage storage;
+    };
+    socklen_t length;
+} kin_address;
+
+/* "127.0.0.1:80", "[::1]:80", "unix:/run/x", "unix:@name" without a file; for messages. What
+ * is longer than size is cut off; KIN_ADDRESS_TEXT bytes hold any. Returns text. */
+#define KIN_ADDRESS_TEXT 128
+KIN_API const char *kin_address_text(const kin_address *address, char *text, size_t size);
 
 /* ----------------------------------------------------- 2  Sockets, datagrams */
 
