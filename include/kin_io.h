@@ -38,6 +38,24 @@ typedef struct kin_address {
 #define KIN_ADDRESS_TEXT 128
 KIN_API const char *kin_address_text(const kin_address *address, char *text, size_t size);
 
+struct kin_resolve_options {
+    const char *at;         /* set by the macro */
+    int family;             /* AF_INET, AF_INET6; 0: both */
+    int type;               /* SOCK_DGRAM …; 0: SOCK_STREAM */
+    bool listen;            /* without a host: where one listens, else the loopback */
+};
+/* The addresses of a host (name, number, "unix:/path", "unix:@name", NULL: this one) and a
+ * service (name, number, NULL: port 0), as the system finds them, best first: an array to be
+ * freed. Blocks; names are looked up on threads, at most 8 at a time in the process. How
+ * many, or KIN_ENAME, KIN_ENAMELATER, KIN_ENAMESERVER, KIN_ECANCELED, KIN_EINVAL, KIN_ENORUN,
+ * -ENOMEM, -errno, and *addresses is NULL; the error says which name. */
+#define kin_resolve(...) KIN_RESOLVE_(__VA_ARGS__, )
+#define KIN_RESOLVE_(host, service, addresses, ...) \
+    kin_resolve_with(host, service, addresses, \
+                     &(struct kin_resolve_options){ .at = KIN_HERE, __VA_ARGS__ })
+KIN_API int kin_resolve_with(const char *host, const char *service, kin_address **addresses,
+                             const struct kin_resolve_options *options);
+
 /* ----------------------------------------------------- 2  Sockets, datagrams */
 
 /* ------------------------------------------------------------- 3  Streams */

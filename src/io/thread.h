@@ -23,6 +23,9 @@ struct kin__job {
     bool ended;                         /* as far as the run's side knows */
 };
 
+/* A detached thread, with all signals blocked. 0 or -errno. */
+int kin__thread_start(void *(*fn)(void *arg), void *arg);
+
 /* Hands it to a thread, or to the next that is free. -EAGAIN: there is none at all. */
 int kin__pool_submit(struct kin__job *job);
 /* True: it had not begun, and never will. */

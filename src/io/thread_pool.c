@@ -162,7 +162,7 @@ static void *serve_jobs(void *arg)
     return NULL;
 }
 
-static int start_thread(void)
+int kin__thread_start(void *(*fn)(void *arg), void *arg)
 {
     sigset_t all, before;
     pthread_attr_t attributes;
@@ -176,10 +176,9 @@ static int start_thread(void)
     pthread_attr_setstacksize(&attributes, STACK);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&thread, &attributes, serve_jobs, NULL);
+    rc = pthread_create(&thread, &attributes, fn, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
-    pool_threads += rc == 0;
     return -rc;
 }
 
@@ -228,8 +227,10 @@ int kin__pool_submit(struct kin__job *job)
         return -ENOMEM;
     pthread_mutex_lock(&pool_lock);
     line_add(job);
-    if (queued_jobs > idle_threads)
-        rc = start_thread();
+    if (queued_jobs > idle_threads) {
+        rc = kin__thread_start(serve_jobs, NULL);
+        pool_threads += rc == 0;
+    }
     if (rc < 0 && pool_threads > 0)
         rc = 0;                         /* it waits for one of those that there are */
     if (rc < 0)

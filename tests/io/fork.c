@@ -41,6 +41,7 @@ static void call_everything(kin_group *group, kin_task *task)
     kin_scope scope = kin_scope_open();
     kin_signals signals = { .wanted = 0 };
     kin_process process;
+    kin_address *addresses;
     const char *const argv[] = { "true", NULL };
     const int number = SIGUSR1;
     struct kin_facts facts;
@@ -67,6 +68,7 @@ static void call_everything(kin_group *group, kin_task *task)
     SAYS_FORK(kin_remote_cancel(&remote, ""));
     SAYS_FORK(kin_remote_wait(&remote));
     SAYS_FORK(kin_thread_run(nothing, NULL));
+    SAYS_FORK(kin_resolve("127.0.0.1", "80", &addresses));
     SAYS_FORK(kin_process_start(&process, argv));
     SAYS_FORK(kin_signals_open(&signals, &number, 1));
     SAYS_FORK(kin_end_on_signals());

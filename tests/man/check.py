@@ -30,7 +30,8 @@ STRUCTURES = {
     'kin_error': 'kin_error_walk', 'kin_match': 'kin_error_walk',
     'kin_class_texts': 'kin_code_name', 'kin_facts': 'kin_dump', 'kin_faults': 'kin_faults',
     'kin_wait_ops': 'kin_wait_prepare', 'kin_thread_options': 'kin_thread_run',
-    'kin_process_options': 'kin_process_start', 'kin_serve_options': 'kin_serve',
+    'kin_process_options': 'kin_process_start', 'kin_resolve_options': 'kin_resolve',
+    'kin_serve_options': 'kin_serve',
     'kin_stream_options': 'kin_stream_open', 'kin_transport': 'kin_stream_open',
     'kin_serve_counts': 'kin_serve', 'kin_http_request': 'kin_http',
     'kin_http_response': 'kin_http'}

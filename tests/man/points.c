@@ -1056,6 +1056,46 @@ POINT(kin_connect)
     return connected;
 }
 
+/* ------------------------------------------------------------ names and connections */
+
+static kin_address loopback(void)
+{
+    kin_address found = { .v4 = address, .length = sizeof address };
+
+    return found;
+}
+
+static int resolved(int (*resolve)(kin_address **list))
+{
+    kin_address *list;
+    int count = resolve(&list);
+
+    free(list);
+    return count;
+}
+
+static int resolve_by_macro(kin_address **list)
+{
+    return kin_resolve("127.0.0.1", "80", list);
+}
+
+static int resolve_by_function(kin_address **list)
+{
+    return kin_resolve_with("127.0.0.1", "80", list, &(struct kin_resolve_options){ .family = 0 });
+}
+
+POINT_CODE(kin_resolve, resolved(resolve_by_macro))
+POINT_CODE(kin_resolve_with, resolved(resolve_by_function))
+
+POINT(kin_address_text)
+{
+    char text[KIN_ADDRESS_TEXT];
+    kin_address shown = loopback();
+
+    kin_address_text(&shown, text, sizeof text);
+    return 0;
+}
+
 /* -------------------------------------------------------------------- servers */
 
 /* The one guest ends the server. */
