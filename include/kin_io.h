@@ -46,15 +46,24 @@ struct kin_resolve_options {
 };
 /* The addresses of a host (name, number, "unix:/path", "unix:@name", NULL: this one) and a
  * service (name, number, NULL: port 0), as the system finds them, best first: an array to be
- * freed. Blocks; names are looked up on threads, at most 8 at a time in the process. How
- * many, or KIN_ENAME, KIN_ENAMELATER, KIN_ENAMESERVER, KIN_ECANCELED, KIN_EINVAL, KIN_ENORUN,
- * -ENOMEM, -errno, and *addresses is NULL; the error says which name. */
+ * freed. Blocks; threads look names up. How many, or KIN_ENAME, KIN_ENAMELATER, KIN_ENAMESERVER,
+ * KIN_ECANCELED, KIN_EINVAL, KIN_ENORUN, -ENOMEM, -errno, and then *addresses is NULL. */
 #define kin_resolve(...) KIN_RESOLVE_(__VA_ARGS__, )
 #define KIN_RESOLVE_(host, service, addresses, ...) \
     kin_resolve_with(host, service, addresses, \
                      &(struct kin_resolve_options){ .at = KIN_HERE, __VA_ARGS__ })
 KIN_API int kin_resolve_with(const char *host, const char *service, kin_address **addresses,
                              const struct kin_resolve_options *options);
+
+/* A socket of kin's own, connected to the first of a name's addresses, or of these, that
+ * answers: they are tried one 250 ms after the other, sooner when one fails, by turns of
+ * IPv6 and IPv4 (RFC 8305). Block. If all fail, the code of the first to fail, and the error
+ * has each of them; -ENOMEM, KIN_ECANCELED, KIN_EINVAL without addresses, and the codes of
+ * kin_resolve. */
+#define kin_connect_host(host, service) kin_connect_host_at(KIN_HERE, host, service)
+#define kin_connect_any(addresses, count) kin_connect_any_at(KIN_HERE, addresses, count)
+KIN_API int kin_connect_host_at(const char *at, const char *host, const char *service);
+KIN_API int kin_connect_any_at(const char *at, const kin_address *addresses, size_t count);
 
 /* ----------------------------------------------------- 2  Sockets, datagrams */
 

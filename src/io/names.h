@@ -39,7 +39,6 @@ struct kin__asker {
 int kin__lookup_join(struct kin__asker *asker, const struct kin__question *question);
 /* Does so at any time. */
 void kin__lookup_leave(struct kin__asker *asker);
-const struct kin__question *kin__lookup_question(const struct kin__lookup *lookup);
 /* Once the remote has been woken; until the asker leaves. */
 const struct kin__answer *kin__lookup_answer(const struct kin__lookup *lookup);
 

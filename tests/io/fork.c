@@ -69,6 +69,7 @@ static void call_everything(kin_group *group, kin_task *task)
     SAYS_FORK(kin_remote_wait(&remote));
     SAYS_FORK(kin_thread_run(nothing, NULL));
     SAYS_FORK(kin_resolve("127.0.0.1", "80", &addresses));
+    SAYS_FORK(kin_connect_host("127.0.0.1", "80"));
     SAYS_FORK(kin_process_start(&process, argv));
     SAYS_FORK(kin_signals_open(&signals, &number, 1));
     SAYS_FORK(kin_end_on_signals());

@@ -247,18 +247,55 @@ static int talk(int listener, struct sockaddr *address, socklen_t length)
     return rc;
 }
 
+static int listen_on_loopback(struct sockaddr_in *address)
+{
+    socklen_t length = sizeof *address;
+    int fd;
+
+    *address = (struct sockaddr_in){ .sin_family = AF_INET,
+                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    fd = kin_listen((struct sockaddr *)address, length, 4);
+    if (fd >= 0)
+        CHECK_INT(getsockname(fd, (struct sockaddr *)address, &length), 0);
+    return fd;
+}
+
 static int tcp(void)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t length = sizeof address;
-    int fd = kin_listen((struct sockaddr *)&address, length, 4), rc;
+    struct sockaddr_in address;
+    int fd = listen_on_loopback(&address), rc;
 
     if (fd < 0)
         return fd;
-    rc = getsockname(fd, (struct sockaddr *)&address, &length);
-    if (rc == 0)
-        rc = talk(fd, (struct sockaddr *)&address, length);
+    rc = talk(fd, (struct sockaddr *)&address, sizeof address);
+    kin_close(fd);
+    return rc;
+}
+
+static int talk_to_name(int listener, const char *port)
+{
+    int rc, fd;
+
+    KIN_GROUP(rc, g) {
+        kin_spawn(&g, serve_one, &listener, .name = "server");
+        fd = kin_connect_host("localhost", port);
+        rc = fd < 0 ? fd : converse(fd);
+        if (fd >= 0)
+            kin_close(fd);
+    }
+    return rc;
+}
+
+static int by_name(void)
+{
+    struct sockaddr_in address;
+    int fd = listen_on_loopback(&address), rc;
+    char port[8];
+
+    if (fd < 0)
+        return fd;
+    snprintf(port, sizeof port, "%d", ntohs(address.sin_port));
+    rc = talk_to_name(fd, port);
     kin_close(fd);
     return rc;
 }
@@ -521,6 +558,7 @@ static void sweep(int (*run)(void), int (*fn)(void))
     }
 
 SWEEP(tcp)
+SWEEP(by_name)
 SWEEP(local)
 SWEEP(through_pipe)
 SWEEP(through_streams)

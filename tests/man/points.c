@@ -1065,6 +1065,14 @@ static kin_address loopback(void)
     return found;
 }
 
+static char *port(void)
+{
+    static char text[8];
+
+    snprintf(text, sizeof text, "%d", ntohs(address.sin_port));
+    return text;
+}
+
 static int resolved(int (*resolve)(kin_address **list))
 {
     kin_address *list;
@@ -1084,8 +1092,46 @@ static int resolve_by_function(kin_address **list)
     return kin_resolve_with("127.0.0.1", "80", list, &(struct kin_resolve_options){ .family = 0 });
 }
 
+static int connected(int (*connect_it)(void))
+{
+    int fd = listening(), other = connect_it();
+
+    if (other >= 0)
+        kin_close(other);
+    kin_close(fd);
+    return other;
+}
+
+static int to_host(void)
+{
+    return kin_connect_host("127.0.0.1", port());
+}
+
+static int to_host_at(void)
+{
+    return kin_connect_host_at("here", "127.0.0.1", port());
+}
+
+static int to_any(void)
+{
+    kin_address only = loopback();
+
+    return kin_connect_any(&only, 1);
+}
+
+static int to_any_at(void)
+{
+    kin_address only = loopback();
+
+    return kin_connect_any_at("here", &only, 1);
+}
+
 POINT_CODE(kin_resolve, resolved(resolve_by_macro))
 POINT_CODE(kin_resolve_with, resolved(resolve_by_function))
+POINT_CODE(kin_connect_host, connected(to_host))
+POINT_CODE(kin_connect_host_at, connected(to_host_at))
+POINT_CODE(kin_connect_any, connected(to_any))
+POINT_CODE(kin_connect_any_at, connected(to_any_at))
 
 POINT(kin_address_text)
 {
