@@ -67,6 +67,80 @@ KIN_API int kin_connect_any_at(const char *at, const kin_address *addresses, siz
 
 /* ----------------------------------------------------- 2  Sockets, datagrams */
 
+/* Sockets of kin's own; what setsockopt and getsockopt do needs no call of kin's. The
+ * options of those that have an address of their own: */
+struct kin_socket_options {
+    const char *at;             /* set by the macro */
+    int backlog;                /* of what listens; 0: the system's largest */
+    bool reuse_port;            /* others may have the same address, also other processes */
+    bool v6_only;               /* none of IPv4 through a socket for IPv6 */
+    mode_t mode;                /* of a Unix socket's file, whatever the umask; 0: as that says */
+};
+/* Listens: kin_listen_at(&address, .backlog = 100). The file that a dead server has left at a
+ * path is replaced; kin_close leaves it there. Does not block. The descriptor; -EADDRINUSE,
+ * where somebody lives, and the like. */
+#define kin_listen_at(...) KIN_LISTEN_AT_(__VA_ARGS__, )
+#define KIN_LISTEN_AT_(address, ...) \
+    kin_listen_at_with(address, &(struct kin_socket_options){ .at = KIN_HERE, __VA_ARGS__ })
+KIN_API int kin_listen_at_with(const kin_address *address,
+                               const struct kin_socket_options *options);
+/* The same at an address as text, no name: NULL or "" is any, of IPv6 and IPv4. KIN_ENAME if it
+ * is none, or the service is neither a number nor known: kin_listen_on("", "8080"). */
+#define kin_listen_on(...) KIN_LISTEN_ON_(__VA_ARGS__, )
+#define KIN_LISTEN_ON_(host, service, ...) \
+    kin_listen_on_with(host, service, \
+                       &(struct kin_socket_options){ .at = KIN_HERE, __VA_ARGS__ })
+KIN_API int kin_listen_on_with(const char *host, const char *service,
+                               const struct kin_socket_options *options);
+/* The same at a path, or at "@name", which is no file. -ENAMETOOLONG beyond 107 bytes. */
+#define kin_listen_unix(...) KIN_LISTEN_UNIX_(__VA_ARGS__, )
+#define KIN_LISTEN_UNIX_(path, ...) \
+    kin_listen_unix_with(path, &(struct kin_socket_options){ .at = KIN_HERE, __VA_ARGS__ })
+KIN_API int kin_listen_unix_with(const char *path, const struct kin_socket_options *options);
+
+/* A socket for datagrams, UDP or Unix, with an address of its own (local, may be NULL) and one
+ * that it is connected to (peer, may be NULL), not both NULL. Does not block. */
+#define kin_datagram_at(...) KIN_DATAGRAM_AT_(__VA_ARGS__, )
+#define KIN_DATAGRAM_AT_(local, peer, ...) \
+    kin_datagram_at_with(local, peer, \
+                         &(struct kin_socket_options){ .at = KIN_HERE, __VA_ARGS__ })
+KIN_API int kin_datagram_at_with(const kin_address *local, const kin_address *peer,
+                                 const struct kin_socket_options *options);
+/* Two Unix sockets, connected: SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. */
+KIN_API int kin_socket_pair(int type, int fds[2]);
+/* Takes over a socket or pipe that others have made, as if kin had made it: the open file does
+ * not block any more, whoever else has it. fd; KIN_EBUSY while somebody waits on it. */
+KIN_API int kin_adopt(int fd);
+/* Takes over what systemd has opened for the process (sd_listen_fds), under a name or, with
+ * NULL, all: how many there are; the first count are stored. */
+KIN_API int kin_activated(const char *name, int *fds, size_t count);
+
+/* 0 or -errno. */
+KIN_API int kin_local_address(int fd, kin_address *address);
+KIN_API int kin_peer_address(int fd, kin_address *address);
+/* shutdown(2). Who reads gets 0, who writes -EPIPE. KIN_EINVAL for what listens. Does not block. */
+KIN_API int kin_shutdown(int fd, int how);
+
+/* One datagram; from may be NULL. *cut says whether it was longer than size; with cut NULL that
+ * is -EMSGSIZE. In both cases the rest is lost. 0 is an empty one, or the reading side was shut
+ * down. Blocks. What came back for one that was sent fails the next call: -ECONNREFUSED. */
+KIN_API ssize_t kin_receive_from(int fd, void *buffer, size_t size, kin_address *from, bool *cut);
+/* To an address, or NULL: to whom it is connected. Blocks; where the system is out of buffers
+ * (ENOBUFS), or a Unix receiver is behind, until it goes, asking less and less often. */
+KIN_API ssize_t kin_send_to(int fd, const void *buffer, size_t size, const kin_address *to);
+/* recvmsg and sendmsg, that wait; descriptors that come are close-on-exec. Flags for receiving:
+ * MSG_PEEK, MSG_TRUNC; for sending: MSG_CONFIRM, MSG_DONTROUTE, MSG_EOR, MSG_MORE, MSG_OOB. */
+KIN_API ssize_t kin_receive_message(int fd, struct msghdr *message, int flags);
+KIN_API ssize_t kin_send_message(int fd, const struct msghdr *message, int flags);
+
+/* Bytes (one at least) and up to 253 descriptors along with them, over a Unix socket; of a
+ * stream, some of the bytes. The sender still has its own to close. Block. */
+KIN_API ssize_t kin_send_fds(int fd, const void *buffer, size_t size, const int *fds, size_t count);
+/* *count: room for how many; written: how many came. They are the caller's, close-on-exec, and
+ * foreign until kin_adopt. If they do not fit, or a datagram does not, -EMSGSIZE, if there is no
+ * room for them in the process, -EMFILE: all are closed, and the bytes are lost. */
+KIN_API ssize_t kin_receive_fds(int fd, void *buffer, size_t size, int *fds, size_t *count);
+
 /* ------------------------------------------------------------- 3  Streams */
 
 /* What a stream is over: descriptors, or TLS (kin_tls.h), or somebody's own. The calls get

@@ -583,6 +583,8 @@ extern const kin_reason kin__reason_deadline, kin__reason_deadlock, kin__reason_
 /* wait.c */
 extern const struct kin_wait_ops kin__wait_join, kin__wait_cancelled;
 void kin__sleep_fire(struct kin__timer *timer);
+/* Ends the sleep of a task in kin_sleep, as if it had been long enough. */
+void kin__sleep_cut_short(struct kin__task *task);
 void kin__wait_abort(struct kin__task *task);
 void kin__wait_given_up(struct kin__task *task);        /* parking has ended in KIN_ECANCELED */
 

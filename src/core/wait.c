@@ -165,6 +165,15 @@ void kin__sleep_fire(struct kin__timer *timer)
     kin__ready(kin__rt, task);
 }
 
+/* The task may have been woken already. */
+void kin__sleep_cut_short(struct kin__task *task)
+{
+    struct kin_wait *wait = task->wait;
+
+    if (wait && sleep_abort(wait))
+        kin_wait_wake(wait, 0);
+}
+
 int kin_sleep(int64_t duration)
 {
     struct kin_wait wait;

@@ -10,8 +10,9 @@
  *
  * Not everything is left to the kernel. A non-blocking pipe makes kernels before 6.4
  * say EAGAIN instead of waiting, a write to a pipe raises SIGPIPE where it cannot be
- * held off, and a terminal would occupy a kernel thread. Such operations are
- * "direct": uring waits for readiness, the call is made here.
+ * held off, a terminal would occupy a kernel thread, and what EAGAIN means for datagrams
+ * and messages is known to syscall.c only. Such operations are "direct": uring waits for
+ * readiness, the call is made here.
  *
  * A watch is a one-shot poll that is submitted again after each call of ready();
  * that is level-triggered, since a poll looks before it waits. Its record is the
@@ -271,7 +272,8 @@ static void send_aborts(struct uring *u)
 
 static bool is_direct(const struct kin__op *op)
 {
-    return op->fd_kind == KIN__FD_STREAM ||
+    return op->fd_kind == KIN__FD_STREAM || op->fd_kind == KIN__FD_DATAGRAM ||
+           op->kind == KIN__OP_RECEIVE_MESSAGE || op->kind == KIN__OP_SEND_MESSAGE ||
            (op->fd_kind == KIN__FD_PIPE && op->kind == KIN__OP_WRITE);
 }
 

@@ -81,30 +81,30 @@ static void release(struct kin__op *op)
         let_go(slot, op->fd);
 }
 
-/* Somebody else closes the descriptor under this operation. */
-static void evict(struct kin__fd *slot, struct kin__op *op)
+/* Somebody else closes the descriptor under this operation, or its side. */
+static void evict(struct kin__fd *slot, struct kin__op *op, int code)
 {
     if (!op)
         return;
     if (!op->waiting) {                 /* between two steps */
-        op->verdict = KIN_ECLOSED;
+        op->verdict = code;
         detach(slot, op);
         if (op->evicted)
             op->evicted(op);
     } else if (!op->verdict && kin__io_backend()->abort(op)) {
-        op->verdict = KIN_ECLOSED;
+        op->verdict = code;
         detach(slot, op);
-        kin__op_finish(op, KIN_ECLOSED);
+        kin__op_finish(op, code);
     } else if (!op->verdict) {
-        op->verdict = KIN_ECLOSED;
+        op->verdict = code;
     }
 }
 
 /* Sends everybody away, and forgets what was known about it. */
 static void vacate(struct kin__fd *slot)
 {
-    evict(slot, slot->reader);
-    evict(slot, slot->writer);
+    evict(slot, slot->reader, KIN_ECLOSED);
+    evict(slot, slot->writer, KIN_ECLOSED);
     if (slot->watch)
         kin_watch_stop(slot->watch);
     slot->kind = KIN__FD_FOREIGN;
@@ -132,6 +132,23 @@ void kin__fd_adopt(int fd, enum kin__fd_kind kind)
     slot->closer = NULL;
     slot->closing = false;
     slot->kind = (uint8_t)kind;
+}
+
+bool kin__fd_in_use(int fd)
+{
+    const struct kin__io *io = kin__rt ? kin__io() : NULL;
+    const struct kin__fd *slot = io && fd >= 0 && fd < io->count ? &io->fds[fd] : NULL;
+
+    return slot && (slot->reader || slot->writer || slot->watch || slot->closing);
+}
+
+/* The kernel wakes nobody whose buffer is full, as long as that is so. */
+void kin__fd_end_writer(int fd)
+{
+    struct kin__op *op = kin__fd_in_use(fd) ? kin__io()->fds[fd].writer : NULL;
+
+    if (op && (op->kind == KIN__OP_WRITE || op->kind == KIN__OP_SEND_MESSAGE))
+        evict(&kin__io()->fds[fd], op, -EPIPE);
 }
 
 /* ---------------------------------------------------------- the operations */
@@ -167,11 +184,21 @@ static const struct kin_wait_ops op_waits[] = {
     [KIN__OP_READ] = { "read", op_abort, op_describe },
     [KIN__OP_WRITE] = { "write", op_abort, op_describe },
     [KIN__OP_ACCEPT] = { "accept", op_abort, op_describe },
+    [KIN__OP_RECEIVE_MESSAGE] = { "receive", op_abort, op_describe },
+    [KIN__OP_SEND_MESSAGE] = { "send", op_abort, op_describe },
 };
 
 static int prepare(struct kin__op *op)
 {
     return kin_wait_prepare(&op->wait, &op_waits[op->kind], NULL);
+}
+
+static bool is_datagram_socket(int fd)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
 }
 
 /* What kind of thing it is this time. */
@@ -185,7 +212,9 @@ static int examine(struct kin__op *op, uint8_t kind)
     if (kin__io_fails("fstat", ENOMEM) || fstat(op->fd, &status) < 0)
         return -errno;
     if (S_ISSOCK(status.st_mode))
-        op->fd_kind = KIN__FD_SOCKET;
+        op->fd_kind = is_datagram_socket(op->fd) ? KIN__FD_DATAGRAM : KIN__FD_SOCKET;
+    else if (op->kind == KIN__OP_RECEIVE_MESSAGE || op->kind == KIN__OP_SEND_MESSAGE)
+        return -ENOTSOCK;
     else if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) || S_ISBLK(status.st_mode))
         op->fd_kind = KIN__FD_FILE;
     else
@@ -225,6 +254,14 @@ static int park(struct kin__op *op)
     kin__rt->outside++;
     kin__io()->waiting++;
     return kin_wait_park(&op->wait);
+}
+
+static int start_or_park(struct kin__op *op)
+{
+    if (!kin__io_backend()->start(op))
+        return park(op);
+    kin_wait_skip();
+    return op->result;
 }
 
 void kin__op_finish(struct kin__op *op, int result)
@@ -273,6 +310,57 @@ int kin__op_perform(struct kin__op *op)
     return rc;
 }
 
+int kin__io_pause(int64_t *pause)
+{
+    *pause = *pause == 0 ? KIN_MS(1) : *pause < KIN_MS(64) ? *pause * 2 : *pause;
+    return kin_sleep(*pause);
+}
+
+static void cut_pause_short(struct kin__op *op)
+{
+    kin__sleep_cut_short(op->wait.task);
+}
+
+static int pause_between(struct kin__op *op, int64_t *pause)
+{
+    int rc;
+
+    op->evicted = cut_pause_short;
+    rc = kin__io_pause(pause);
+    op->evicted = NULL;
+    return rc == 0 ? op->verdict : rc;  /* closed while somebody else ran */
+}
+
+static int insist(struct kin__op *op)
+{
+    int64_t pause = 0;
+    int rc = start_or_park(op);
+
+    while (rc == -ENOBUFS) {
+        rc = pause_between(op, &pause);
+        if (rc == 0)
+            rc = start_or_park(op);
+    }
+    return rc;
+}
+
+/* The descriptor stays claimed, so that nobody overtakes, and nobody gets the number. */
+int kin__op_insist(struct kin__op *op)
+{
+    int rc = prepare(op);
+
+    if (rc < 0)
+        return rc;
+    rc = kin__op_hold(op);
+    if (rc < 0) {
+        kin_wait_skip();
+        return rc;
+    }
+    rc = insist(op);
+    release(op);
+    return rc;
+}
+
 int kin_wait_fd(int fd, unsigned events)
 {
     struct kin__op op = { .kind = KIN__OP_POLL, .fd = fd, .events = events };
@@ -305,12 +393,7 @@ static int write_rest(struct kin__op *op, const char *from, size_t size, size_t 
     while (rc == 0 && *sent < size) {
         op->from = from + *sent;
         op->size = size - *sent < MOST ? size - *sent : MOST;
-        if (kin__io_backend()->start(op)) {
-            kin_wait_skip();
-            rc = op->result;
-        } else {
-            rc = park(op);
-        }
+        rc = start_or_park(op);
         if (rc < 0)
             return rc;
         *sent += (size_t)rc;
@@ -352,12 +435,7 @@ int kin__op_step(struct kin__op *op)
 
     if (rc == 0)
         rc = op->verdict;               /* closed while somebody else ran */
-    if (rc < 0)
-        return rc;
-    if (!kin__io_backend()->start(op))
-        return park(op);
-    kin_wait_skip();
-    return op->result;
+    return rc < 0 ? rc : start_or_park(op);
 }
 
 void kin__op_let_go(struct kin__op *op)

@@ -22,13 +22,18 @@
 #include <errno.h>
 #include <semaphore.h>
 
-enum kin__op_kind { KIN__OP_POLL, KIN__OP_READ, KIN__OP_WRITE, KIN__OP_ACCEPT, KIN__OP_WATCH };
+enum kin__op_kind {
+    KIN__OP_POLL, KIN__OP_READ, KIN__OP_WRITE, KIN__OP_ACCEPT, KIN__OP_WATCH,
+    /* uring waits for readiness, the calls are made here */
+    KIN__OP_RECEIVE_MESSAGE, KIN__OP_SEND_MESSAGE
+};
 
 enum kin__fd_kind {
     KIN__FD_FOREIGN,
     /* made by kin */
     KIN__FD_TCP,
     KIN__FD_SOCKET,
+    KIN__FD_DATAGRAM,
     KIN__FD_PIPE,
     /* what a foreign one turns out to be, for the time of one call */
     KIN__FD_FILE,               /* never makes anybody wait */
@@ -48,8 +53,10 @@ struct kin__op {
     union {
         void *into;
         const void *from;
+        struct msghdr *message;
     };
     size_t size;
+    int flags;                  /* of a message */
     int result;                 /* when started and done at once */
     int verdict;                /* asked to give up: with this code; 0: not asked */
     void (*evicted)(struct kin__op *op);        /* closed while it was held, but not waiting */
@@ -128,6 +135,10 @@ bool kin__accept_again(int error);
 ssize_t kin__without_sigpipe(ssize_t (*call)(const void *arg), const void *arg);
 /* The whole call: 0 or more, or a code. Blocks. */
 int kin__op_perform(struct kin__op *op);
+/* The same; while it fails with -ENOBUFS it is tried again after a pause, ever less often. */
+int kin__op_insist(struct kin__op *op);
+/* Such a pause. Blocks: 0 or KIN_ECANCELED. The first is *pause = 0. */
+int kin__io_pause(int64_t *pause);
 /* The parked operation is over. */
 void kin__op_finish(struct kin__op *op, int result);
 /* Asks a parked operation of another task to end with a code, unless it is done first. */
@@ -142,7 +153,17 @@ void kin__op_let_go(struct kin__op *op);
 int kin__fd_reserve(struct kin__io *io, int fd);
 /* A new descriptor of kin's own. */
 void kin__fd_adopt(int fd, enum kin__fd_kind kind);
+/* Somebody waits on it, or it is being closed. */
+bool kin__fd_in_use(int fd);
+/* The writing side was shut down: who waits there gets -EPIPE. */
+void kin__fd_end_writer(int fd);
 int kin__fd_close(int fd);
+
+/* A socket of kin's own, or a code. */
+int kin__socket(int family, int type);
+/* Where the run has no descriptors. */
+bool kin__io_without_world(void);
+
 /* Frees the table; nobody waits any more. */
 void kin__io_end(struct kin__io *io);
 

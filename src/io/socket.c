@@ -5,43 +5,61 @@
  * Accepting is one, since io_uring does it in the background.
  */
 #include "io/io.h"
+#include "kin_io.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-static bool without_world(void)
+bool kin__io_without_world(void)
 {
     return kin__rt && !kin__io();
 }
 
+static bool is_internet(int family)
+{
+    return family == AF_INET || family == AF_INET6;
+}
+
 static bool is_tcp(const struct sockaddr *address)
 {
-    return address->sa_family == AF_INET || address->sa_family == AF_INET6;
+    return is_internet(address->sa_family);
+}
+
+static enum kin__fd_kind kind_of_socket(int family, int type)
+{
+    if (type == SOCK_DGRAM)
+        return KIN__FD_DATAGRAM;
+    return type == SOCK_STREAM && is_internet(family) ? KIN__FD_TCP : KIN__FD_SOCKET;
 }
 
 /* Small writes go out at once: kin's callers write whole messages, and Nagle's
  * algorithm with the peer's delayed acknowledgement costs 40 ms. What a listener
  * accepts inherits it. */
-static int new_socket(const struct sockaddr *address, socklen_t length)
+int kin__socket(int family, int type)
 {
     const int on = 1;
     int fd;
 
-    if (without_world())
+    if (kin__io_without_world())
         return -ENOSYS;
-    if (!address || length < sizeof address->sa_family)
-        return KIN_EINVAL;
     if (kin__io_fails("socket", EMFILE))
         return -errno;
-    fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    if (is_tcp(address))
+    if (kind_of_socket(family, type) == KIN__FD_TCP)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    kin__fd_adopt(fd, is_tcp(address) ? KIN__FD_TCP : KIN__FD_SOCKET);
+    kin__fd_adopt(fd, kind_of_socket(family, type));
     return fd;
+}
+
+static int new_socket(const struct sockaddr *address, socklen_t length)
+{
+    if (!address || length < sizeof address->sa_family)
+        return KIN_EINVAL;
+    return kin__socket(address->sa_family, SOCK_STREAM);
 }
 
 int kin_listen(const struct sockaddr *address, socklen_t length, int backlog)
@@ -88,7 +106,7 @@ static int await_connection(int fd)
  * be waited for: asking again, less and less often, is all one can do. */
 static int establish(int fd, const struct sockaddr *address, socklen_t length)
 {
-    int64_t pause = KIN_MS(1);
+    int64_t pause = 0;
     int rc;
 
     for (;;) {
@@ -100,11 +118,9 @@ static int establish(int fd, const struct sockaddr *address, socklen_t length)
             return await_connection(fd);
         if (errno != EAGAIN || is_tcp(address))
             return -errno;
-        rc = kin_sleep(pause);
+        rc = kin__io_pause(&pause);
         if (rc < 0)
             return rc;
-        if (pause < KIN_MS(64))
-            pause *= 2;
     }
 }
 
@@ -124,9 +140,21 @@ int kin_connect(const struct sockaddr *address, socklen_t length)
     return rc;
 }
 
+int kin_socket_pair(int type, int fds[2])
+{
+    if (kin__io_without_world())
+        return -ENOSYS;
+    if (kin__io_fails("socketpair", EMFILE) ||
+        socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    kin__fd_adopt(fds[0], kind_of_socket(AF_UNIX, type));
+    kin__fd_adopt(fds[1], kind_of_socket(AF_UNIX, type));
+    return 0;
+}
+
 int kin_pipe(int fds[2])
 {
-    if (without_world())
+    if (kin__io_without_world())
         return -ENOSYS;
     if (kin__io_fails("pipe", EMFILE) || pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0)
         return -errno;

@@ -6,6 +6,13 @@
  * written where they are: the kernel has no readiness for them (io_uring does it in
  * the background).
  *
+ * Where the reading side of a datagram socket was shut down, poll() says that it is
+ * readable, for ever, and reading says EAGAIN, while a blocking read returns 0. Nobody
+ * could wait there: before EAGAIN is believed the poll is asked for the reason.
+ *
+ * A Unix socket that is not connected has no readiness for the receiver of a datagram:
+ * it can be written to, and yet the receiver's queue is full. That is ENOBUFS, here.
+ *
  * SIGPIPE: sockets are written with MSG_NOSIGNAL. For everything else the signal is
  * blocked for the time of the call and taken back if the call raised it. Ignoring it
  * would be seen by the whole process, and blocking it for longer by its children;
@@ -82,13 +89,47 @@ static ssize_t try_accept(const struct kin__op *op)
     return fd;
 }
 
+static bool is_socket(uint8_t fd_kind)
+{
+    return fd_kind == KIN__FD_TCP || fd_kind == KIN__FD_SOCKET || fd_kind == KIN__FD_DATAGRAM;
+}
+
 static ssize_t try_read(const struct kin__op *op)
 {
     if (kin__io_fails("read", EIO))
         return -1;
-    if (op->fd_kind == KIN__FD_TCP || op->fd_kind == KIN__FD_SOCKET)
+    if (is_socket(op->fd_kind))
         return recv(op->fd, op->into, op->size, MSG_DONTWAIT);
     return read(op->fd, op->into, op->size);
+}
+
+static ssize_t try_receive_message(const struct kin__op *op)
+{
+    if (kin__io_fails("recvmsg", EIO))
+        return -1;
+    return recvmsg(op->fd, op->message, op->flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+}
+
+/* The error of the call stays as it is. */
+static bool reading_is_over(const struct kin__op *op)
+{
+    struct pollfd pollfd = { .fd = op->fd, .events = POLLRDHUP };
+    int error = errno;
+    bool over = op->fd_kind == KIN__FD_DATAGRAM && poll(&pollfd, 1, 0) > 0 &&
+                (pollfd.revents & POLLRDHUP);
+
+    errno = error;
+    return over;
+}
+
+static ssize_t end_of_datagrams(const struct kin__op *op)
+{
+    if (op->kind == KIN__OP_RECEIVE_MESSAGE) {
+        op->message->msg_namelen = 0;
+        op->message->msg_controllen = 0;
+        op->message->msg_flags = 0;
+    }
+    return 0;
 }
 
 ssize_t kin__without_sigpipe(ssize_t (*call)(const void *arg), const void *arg)
@@ -132,14 +173,39 @@ static ssize_t try_write(const struct kin__op *op)
 {
     if (kin__io_fails("write", EIO))
         return -1;
-    switch (op->fd_kind) {
-    case KIN__FD_TCP:
-    case KIN__FD_SOCKET:
+    if (is_socket(op->fd_kind))
         return send(op->fd, op->from, op->size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    case KIN__FD_STREAM:
-        return kin__without_sigpipe(write_what_fits, op);
-    default:
-        return kin__without_sigpipe(write_at_once, op);
+    return kin__without_sigpipe(op->fd_kind == KIN__FD_STREAM ? write_what_fits : write_at_once,
+                                op);
+}
+
+static bool to_unix_address(const struct msghdr *message)
+{
+    const struct sockaddr *to = message->msg_name;
+
+    return to && message->msg_namelen >= sizeof to->sa_family && to->sa_family == AF_UNIX;
+}
+
+static ssize_t try_send_message(const struct kin__op *op)
+{
+    ssize_t n;
+
+    if (kin__io_fails("sendmsg", EIO))
+        return -1;
+    n = sendmsg(op->fd, op->message, op->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && errno == EAGAIN && to_unix_address(op->message))
+        errno = ENOBUFS;
+    return n;
+}
+
+static ssize_t try_call(const struct kin__op *op)
+{
+    switch (op->kind) {
+    case KIN__OP_READ: return try_read(op);
+    case KIN__OP_WRITE: return try_write(op);
+    case KIN__OP_RECEIVE_MESSAGE: return try_receive_message(op);
+    case KIN__OP_SEND_MESSAGE: return try_send_message(op);
+    default: return try_accept(op);
     }
 }
 
@@ -154,9 +220,10 @@ int kin__op_try(struct kin__op *op)
             return ready;
     }
     do
-        n = op->kind == KIN__OP_READ ? try_read(op)
-            : op->kind == KIN__OP_WRITE ? try_write(op) : try_accept(op);
+        n = try_call(op);
     while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN && op->events == KIN_READABLE && reading_is_over(op))
+        n = end_of_datagrams(op);
     return n < 0 ? -errno : (int)n;
 }
 
