@@ -33,7 +33,8 @@ STRUCTURES = {
     'kin_process_options': 'kin_process_start', 'kin_resolve_options': 'kin_resolve',
     'kin_serve_options': 'kin_serve',
     'kin_stream_options': 'kin_stream_open', 'kin_transport': 'kin_stream_open',
-    'kin_serve_counts': 'kin_serve', 'kin_http_request': 'kin_http',
+    'kin_serve_counts': 'kin_serve', 'kin_socket_options': 'kin_listen_at',
+    'kin_http_request': 'kin_http',
     'kin_http_response': 'kin_http'}
 KINS = {'kin_task': {'state', 'id', 'next', 'waiters'}}
 IN_THE_TEXT = {'kin_error', 'kin_match', 'kin_wait_ops'}    # the others have a list of members

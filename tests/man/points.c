@@ -1174,6 +1174,147 @@ POINT(kin_serve_idle)
     return close_pipe(fds, kin_serve_idle(fds[0]));
 }
 
+/* ----------------------------------------------------- sockets and datagrams (kin_io.h) */
+
+static const struct kin_socket_options plain = { .at = KIN_HERE };
+
+static kin_address loopback(void)
+{
+    return (kin_address){ .v4 = { .sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) },
+                          .length = sizeof(struct sockaddr_in) };
+}
+
+static int closed(int fd)
+{
+    return fd < 0 ? fd : kin_close(fd);
+}
+
+POINT(kin_listen_at)
+{
+    kin_address any = loopback();
+
+    return closed(kin_listen_at(&any));
+}
+
+POINT(kin_listen_at_with)
+{
+    kin_address any = loopback();
+
+    return closed(kin_listen_at_with(&any, &plain));
+}
+
+POINT_CODE(kin_listen_on, closed(kin_listen_on("127.0.0.1", "0")))
+POINT_CODE(kin_listen_on_with, closed(kin_listen_on_with("127.0.0.1", "0", &plain)))
+POINT_CODE(kin_listen_unix, closed(kin_listen_unix("@kin-point")))
+POINT_CODE(kin_listen_unix_with, closed(kin_listen_unix_with("@kin-point", &plain)))
+POINT_CODE(kin_activated, kin_activated(NULL, NULL, 0))
+
+POINT(kin_datagram_at)
+{
+    kin_address any = loopback();
+
+    return closed(kin_datagram_at(&any, NULL));
+}
+
+POINT(kin_datagram_at_with)
+{
+    kin_address any = loopback();
+
+    return closed(kin_datagram_at_with(&any, NULL, &plain));
+}
+
+static char buffer[1];
+static struct iovec piece = { buffer, 1 };
+static struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1 };
+
+/* Both ways there is something to be received, and room. */
+static int with_pair(int (*call)(int fds[2]))
+{
+    int fds[2], rc = kin_socket_pair(SOCK_STREAM, fds);
+
+    if (rc < 0 || write(fds[0], "x", 1) < 0 || write(fds[1], "x", 1) < 0)
+        abort();
+    rc = call(fds);
+    kin_close(fds[0]);
+    kin_close(fds[1]);
+    return rc;
+}
+
+static int make_pair(int fds[2])
+{
+    (void)fds;
+    return 0;
+}
+
+static int receive_from(int fds[2])
+{
+    return (int)kin_receive_from(fds[0], buffer, 1, NULL, NULL);
+}
+
+static int send_to(int fds[2])
+{
+    return (int)kin_send_to(fds[0], buffer, 1, NULL);
+}
+
+static int receive_message(int fds[2])
+{
+    return (int)kin_receive_message(fds[0], &message, 0);
+}
+
+static int send_message(int fds[2])
+{
+    return (int)kin_send_message(fds[0], &message, 0);
+}
+
+static int receive_fds(int fds[2])
+{
+    size_t count = 0;
+
+    return (int)kin_receive_fds(fds[0], buffer, 1, NULL, &count);
+}
+
+static int send_fds(int fds[2])
+{
+    return (int)kin_send_fds(fds[0], buffer, 1, NULL, 0);
+}
+
+static int shut_down(int fds[2])
+{
+    return kin_shutdown(fds[0], SHUT_WR);
+}
+
+static int adopt(int fds[2])
+{
+    return kin_adopt(fds[0]);
+}
+
+static int local_address(int fds[2])
+{
+    kin_address own;
+
+    return kin_local_address(fds[0], &own);
+}
+
+static int peer_address(int fds[2])
+{
+    kin_address peer;
+
+    return kin_peer_address(fds[0], &peer);
+}
+
+POINT_CODE(kin_socket_pair, with_pair(make_pair))
+POINT_CODE(kin_receive_from, with_pair(receive_from))
+POINT_CODE(kin_send_to, with_pair(send_to))
+POINT_CODE(kin_receive_message, with_pair(receive_message))
+POINT_CODE(kin_send_message, with_pair(send_message))
+POINT_CODE(kin_receive_fds, with_pair(receive_fds))
+POINT_CODE(kin_send_fds, with_pair(send_fds))
+POINT_CODE(kin_shutdown, with_pair(shut_down))
+POINT_CODE(kin_adopt, with_pair(adopt))
+POINT_CODE(kin_local_address, with_pair(local_address))
+POINT_CODE(kin_peer_address, with_pair(peer_address))
+
 /* ------------------------------------------------------------- 12: looking inside */
 
 POINT(kin_dump)
