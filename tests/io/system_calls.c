@@ -86,6 +86,22 @@ WRAP(ssize_t, send, ECONNRESET, true, (int fd, const void *buffer, size_t size, 
      (fd, buffer, size, flags))
 WRAP(ssize_t, read, EIO, true, (int fd, void *buffer, size_t size), (fd, buffer, size))
 WRAP(ssize_t, write, EIO, true, (int fd, const void *buffer, size_t size), (fd, buffer, size))
+WRAP(ssize_t, recvmsg, ECONNRESET, true, (int fd, struct msghdr *message, int flags),
+     (fd, message, flags))
+WRAP(ssize_t, sendmsg, ENETUNREACH, true, (int fd, const struct msghdr *message, int flags),
+     (fd, message, flags))
+WRAP(int, socketpair, EMFILE, false, (int domain, int type, int protocol, int fds[2]),
+     (domain, type, protocol, fds))
+WRAP(int, shutdown, ENOTCONN, false, (int fd, int sides), (fd, sides))
+WRAP(int, getsockname, ENOBUFS, false, (int fd, struct sockaddr *address, socklen_t *length),
+     (fd, address, length))
+WRAP(int, getpeername, ENOBUFS, false, (int fd, struct sockaddr *address, socklen_t *length),
+     (fd, address, length))
+WRAP(int, stat, EACCES, false, (const char *path, struct stat *status), (path, status))
+WRAP(int, lstat, EACCES, false, (const char *path, struct stat *status), (path, status))
+WRAP(int, fchmod, EPERM, false, (int fd, mode_t mode), (fd, mode))
+WRAP(int, chmod, EPERM, false, (const char *path, mode_t mode), (path, mode))
+WRAP(int, unlink, EACCES, false, (const char *path), (path))
 WRAP(int, pipe2, EMFILE, false, (int fds[2], int flags), (fds, flags))
 WRAP(int, fstat, ENOMEM, false, (int fd, struct stat *status), (fd, status))
 WRAP(int, poll, ENOMEM, true, (struct pollfd *fds, nfds_t count, int timeout),
@@ -311,6 +327,95 @@ static int local(void)
         return fd;
     rc = talk(fd, (struct sockaddr *)&address, length);
     kin_close(fd);
+    return rc;
+}
+
+/* The second finds what the first has left there. */
+static int at_a_path(void)
+{
+    char path[64];
+    int fd = 0;
+
+    snprintf(path, sizeof path, "/tmp/kin-calls-%d", getpid());
+    for (int i = 0; i < 2 && fd >= 0; i++) {
+        fd = kin_listen_unix(path, .mode = 0600);
+        if (fd >= 0)
+            fd = kin_close(fd);
+    }
+    __real_unlink(path);
+    return fd;
+}
+
+static int answer_one(void *arg)
+{
+    char byte;
+    kin_address from;
+    ssize_t n = kin_receive_from(*(int *)arg, &byte, 1, &from, NULL);
+
+    return n < 0 ? (int)n : (int)kin_send_to(*(int *)arg, &byte, 1, &from);
+}
+
+static int ask(int server, int client)
+{
+    char byte;
+    int rc;
+
+    KIN_GROUP(rc, g) {
+        kin_spawn(&g, answer_one, &server, .name = "server");
+        rc = (int)kin_send_to(client, "x", 1, NULL);
+        if (rc > 0)
+            rc = (int)kin_receive_from(client, &byte, 1, NULL, NULL);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int datagrams(void)
+{
+    kin_address address = { .v4 = { .sin_family = AF_INET,
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) },
+                            .length = sizeof address.v4 };
+    int server = kin_datagram_at(&address, NULL), client, rc;
+
+    if (server < 0)
+        return server;
+    rc = kin_local_address(server, &address);
+    client = rc < 0 ? rc : kin_datagram_at(NULL, &address, .v6_only = true);
+    rc = client < 0 ? client : ask(server, client);
+    if (client >= 0)
+        kin_close(client);
+    kin_close(server);
+    return rc;
+}
+
+/* A pair passes a descriptor of its own to itself, and that is taken over. */
+static int pass(int fds[2])
+{
+    char byte;
+    size_t count = 1;
+    int passed, rc = (int)kin_send_fds(fds[0], "x", 1, fds, 1);
+
+    if (rc > 0)
+        rc = (int)kin_receive_fds(fds[1], &byte, 1, &passed, &count);
+    if (rc <= 0)
+        return rc;
+    rc = kin_adopt(passed);
+    if (rc >= 0)
+        rc = kin_shutdown(passed, SHUT_WR);
+    if (rc == 0)
+        rc = (int)kin_read(fds[1], &byte, 1);
+    kin_close(passed);
+    return rc;
+}
+
+static int passing(void)
+{
+    int fds[2], rc = kin_socket_pair(SOCK_STREAM, fds);
+
+    if (rc < 0)
+        return rc;
+    rc = pass(fds);
+    kin_close(fds[0]);
+    kin_close(fds[1]);
     return rc;
 }
 
@@ -560,6 +665,9 @@ static void sweep(int (*run)(void), int (*fn)(void))
 SWEEP(tcp)
 SWEEP(by_name)
 SWEEP(local)
+SWEEP(at_a_path)
+SWEEP(datagrams)
+SWEEP(passing)
 SWEEP(through_pipe)
 SWEEP(through_streams)
 SWEEP(process)
