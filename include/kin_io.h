@@ -13,6 +13,7 @@
 #include "kin.h"
 
 #include <netinet/in.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #ifdef __cplusplus
@@ -261,7 +262,85 @@ KIN_API int kin_serve_idle(int fd);
 
 /* ------------------------------------------------- 5  Files and directories */
 
+/* None of these holds up the run: io_uring does them, or a thread (kin_thread_run); what is in
+ * the page cache is had at once. All block but kin_directory_close. One that is cancelled
+ * when it is under way returns when it is over, with what came of it. Codes: the system's,
+ * KIN_ECANCELED, KIN_ENORUN, -ENOSYS without descriptors; -ENOMEM, -EAGAIN (no thread). */
+
+/* A descriptor for kin_read, kin_write and kin_close, always close-on-exec; mode is for
+ * O_CREAT. Without O_NONBLOCK, opening a FIFO for writing waits for its reader. Opening it
+ * for reading never waits: kin_read does, for the first writer. */
+KIN_API int kin_open(const char *path, int flags, mode_t mode);
+
+/* At an offset of a regular file or block device (else -ESPIPE), any number at a time: how much
+ * was moved. kin_close under one that is under way lets it end. */
+KIN_API ssize_t kin_read_at(int fd, void *buffer, size_t size, int64_t offset);
+KIN_API ssize_t kin_write_at(int fd, const void *buffer, size_t size, int64_t offset);
+KIN_API int kin_ftruncate(int fd, int64_t size);
+KIN_API int kin_fsync(int fd);
+KIN_API int kin_fdatasync(int fd);
+
+/* What stat(2), rename(2), … do. */
+KIN_API int kin_stat(const char *path, struct stat *status);
+KIN_API int kin_rename(const char *from, const char *to);
+KIN_API int kin_unlink(const char *path);
+KIN_API int kin_mkdir(const char *path, mode_t mode);
+KIN_API int kin_rmdir(const char *path);
+
+/* All of a file, in memory that the caller frees, with a 0 behind it that is not counted.
+ * -EMSGSIZE where there is more than most. After an error *data is NULL. */
+KIN_API int kin_read_file(const char *path, size_t most, char **data, size_t *size);
+/* Makes this the file's contents, or leaves the old one as it was: written beside it, synced,
+ * renamed over it, and the directory synced. The new file has the mode, less the umask. When
+ * the last step alone fails, the new one is there but may not outlive a crash. */
+KIN_API int kin_write_file(const char *path, const void *data, size_t size, mode_t mode);
+
+/* A directory's entries, read in pieces. Belongs to the caller; for one task at a time. */
+typedef struct kin_directory {
+    int fd;
+    bool busy;
+    char *buffer;
+    size_t first, end;
+} kin_directory;
+struct kin_entry {
+    const char *name;       /* valid until the next call */
+    mode_t type;            /* S_ISREG(type), S_ISDIR(type) …; 0 if it went away meanwhile */
+    uint64_t inode;
+};
+KIN_API int kin_directory_open(kin_directory *directory, const char *path);
+/* 1: another, in the file system's order, without "." and ".."; 0: there are no more; or a
+ * code. KIN_EBUSY while another task is in it. */
+KIN_API int kin_directory_next(kin_directory *directory, struct kin_entry *entry);
+/* 0; KIN_EBUSY while a task is in next, and nothing is done. No-op when closed. */
+KIN_API int kin_directory_close(kin_directory *directory);
+
 /* -------------------------------------------------------- 6  Watching files */
+
+/* What happens to files and directories, by inotify(7). Belongs to the caller, and stays where
+ * it is while a task waits for it. */
+typedef struct kin_file_watch {
+    int fd;
+    uint32_t first, end;        /* bytes of the buffer: events not yet taken */
+    bool busy;                  /* a task waits */
+    uint32_t buffer[1024];
+} kin_file_watch;
+struct kin_file_event {
+    int id;                     /* what add returned; -1 with IN_Q_OVERFLOW */
+    uint32_t mask;              /* IN_… of <sys/inotify.h>. IN_Q_OVERFLOW: some were lost;
+                                 * IN_IGNORED: the last of this id */
+    uint32_t cookie;            /* the same in the two halves of a rename, else 0 */
+    const char *name;           /* in the watched directory; "" for itself. Until the next call */
+};
+/* Does not block. 0; -EMFILE where the user has too many (or the process, descriptors). */
+KIN_API int kin_file_watch_open(kin_file_watch *watch);
+/* An id, the same for the same file. Blocks. -ENOSPC where the user has too many. */
+KIN_API int kin_file_watch_add(kin_file_watch *watch, const char *path, uint32_t mask);
+/* Does not block. Events that are there already still come, then IN_IGNORED. */
+KIN_API int kin_file_watch_remove(kin_file_watch *watch, int id);
+/* The next event. Blocks; a cancelled call loses none. 0 or a code; KIN_EBUSY where another
+ * task waits, KIN_ECLOSED when it is closed meanwhile. */
+KIN_API int kin_file_watch_next(kin_file_watch *watch, struct kin_file_event *event);
+KIN_API int kin_file_watch_close(kin_file_watch *watch);    /* no-op when closed */
 
 #ifdef __cplusplus
 }

@@ -21,7 +21,7 @@
  * No submission can be lost: what finds no room (the kernel is short of memory) waits
  * in a list for the next poll. Completions that find no room the kernel keeps.
  */
-#include "io/io.h"
+#include "io/file_uring.h"
 
 #include <liburing.h>
 #include <poll.h>
@@ -198,7 +198,9 @@ static void fill(struct io_uring_sqe *sqe, const struct kin__op *op)
     const bool socket = op->fd_kind == KIN__FD_TCP || op->fd_kind == KIN__FD_SOCKET;
     const unsigned size = (unsigned)op->size;
 
-    if (op->direct || op->kind == KIN__OP_POLL || op->kind == KIN__OP_WATCH)
+    if (op->kind == KIN__OP_FILE)
+        kin__file_fill(sqe, op);
+    else if (op->direct || op->kind == KIN__OP_POLL || op->kind == KIN__OP_WATCH)
         io_uring_prep_poll_add(sqe, op->fd, kin__io_poll_mask(op->events));
     else if (op->kind == KIN__OP_ACCEPT)
         io_uring_prep_accept(sqe, op->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -353,6 +355,10 @@ static void completed(struct uring *u, struct kin__op *op, int result)
     op->place = NOWHERE;
     if (op->kind == KIN__OP_WATCH) {
         watch_completed(u, op, result);
+        return;
+    }
+    if (op->kind == KIN__OP_FILE) {     /* what to do about EAGAIN is the caller's */
+        kin__op_finish(op, kin__file_outcome(op, result));
         return;
     }
     result = outcome(op, result);
@@ -528,4 +534,5 @@ const struct kin__io_backend kin__backend_uring = {
     .watch_set = uring_watch_set,
     .watch_stop = uring_watch_stop,
     .descriptor = uring_descriptor,
+    .file_call = kin__file_in_ring,
 };

@@ -12,8 +12,11 @@
  * system call, and cannot be cancelled meanwhile. What must not park (a hook called
  * from poll, a task on a borrowed stack) does not wait: the descriptor is closed when
  * the operation comes back.
+ *
+ * A regular file is never ready or not ready: a call of file_call.c reads it, while the
+ * descriptor stays claimed, and is held: close waits for that as well.
  */
-#include "io/io.h"
+#include "io/file.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -72,13 +75,40 @@ static void let_go(struct kin__fd *slot, int fd)
         kin_wait_wake(closer, rc);
 }
 
+static bool in_use(const struct kin__fd *slot)
+{
+    return slot->reader || slot->writer || slot->holds;
+}
+
 static void release(struct kin__op *op)
 {
     struct kin__fd *slot = &kin__io()->fds[op->fd];
 
     detach(slot, op);
-    if (kin__unlikely(slot->closing) && !slot->reader && !slot->writer)
+    if (kin__unlikely(slot->closing) && !in_use(slot))
         let_go(slot, op->fd);
+}
+
+int kin__fd_hold(int fd)
+{
+    int rc = kin__fd_reserve(kin__io(), fd);
+    struct kin__fd *slot = rc == 0 ? &kin__io()->fds[fd] : NULL;
+
+    if (rc == 0 && slot->closing)
+        rc = -EBADF;
+    if (rc == 0)
+        slot->holds++;
+    return rc;
+}
+
+void kin__fd_let_go(int fd)
+{
+    struct kin__fd *slot = &kin__io()->fds[fd];
+
+    if (slot->holds > 0)                /* else closed without kin, and adopted again */
+        slot->holds--;
+    if (slot->closing && !in_use(slot))
+        let_go(slot, fd);
 }
 
 /* Somebody else closes the descriptor under this operation, or its side. */
@@ -86,7 +116,7 @@ static void evict(struct kin__fd *slot, struct kin__op *op, int code)
 {
     if (!op)
         return;
-    if (!op->waiting) {                 /* between two steps */
+    if (!op->waiting) {                 /* between two steps, or a file's */
         op->verdict = code;
         detach(slot, op);
         if (op->evicted)
@@ -130,6 +160,7 @@ void kin__fd_adopt(int fd, enum kin__fd_kind kind)
     if (slot->closer)
         kin_wait_wake(slot->closer, -EBADF);
     slot->closer = NULL;
+    slot->holds = 0;
     slot->closing = false;
     slot->kind = (uint8_t)kind;
 }
@@ -139,7 +170,7 @@ bool kin__fd_in_use(int fd)
     const struct kin__io *io = kin__rt ? kin__io() : NULL;
     const struct kin__fd *slot = io && fd >= 0 && fd < io->count ? &io->fds[fd] : NULL;
 
-    return slot && (slot->reader || slot->writer || slot->watch || slot->closing);
+    return slot && (in_use(slot) || slot->watch || slot->closing);
 }
 
 /* The kernel wakes nobody whose buffer is full, as long as that is so. */
@@ -186,6 +217,7 @@ static const struct kin_wait_ops op_waits[] = {
     [KIN__OP_ACCEPT] = { "accept", op_abort, op_describe },
     [KIN__OP_RECEIVE_MESSAGE] = { "receive", op_abort, op_describe },
     [KIN__OP_SEND_MESSAGE] = { "send", op_abort, op_describe },
+    [KIN__OP_FILE] = { "file", op_abort, NULL },
 };
 
 static int prepare(struct kin__op *op)
@@ -293,6 +325,41 @@ static bool moves_nothing(const struct kin__op *op)
     return op->size == 0 && (op->kind == KIN__OP_READ || op->kind == KIN__OP_WRITE);
 }
 
+static bool is_for_files(const struct kin__op *op)
+{
+    return op->fd_kind == KIN__FD_FILE &&
+           (op->kind == KIN__OP_READ || op->kind == KIN__OP_WRITE);
+}
+
+/* At the file's position. */
+static int transfer(const struct kin__op *op)
+{
+    struct kin__file_call call = {
+        .what = op->kind == KIN__OP_READ ? KIN__FILE_READ : KIN__FILE_WRITE,
+        .fd = op->fd, .into = op->into, .size = op->size, .offset = -1,
+    };
+
+    return kin__file_call(&call);
+}
+
+static int transfer_and_release(struct kin__op *op)
+{
+    int rc = transfer(op);
+
+    release(op);
+    return rc;
+}
+
+int kin__op_perform_unclaimed(struct kin__op *op)
+{
+    int rc = prepare(op);
+
+    if (rc < 0)
+        return rc;
+    op->keep = true;
+    return start_or_park(op);
+}
+
 int kin__op_perform(struct kin__op *op)
 {
     int rc = prepare(op);
@@ -301,6 +368,8 @@ int kin__op_perform(struct kin__op *op)
         return rc;
     rc = claim(op);
     if (rc == 0) {
+        if (is_for_files(op) && !moves_nothing(op))
+            return transfer_and_release(op);
         if (!moves_nothing(op) && !kin__io_backend()->start(op))
             return park(op);
         rc = op->result;
@@ -393,7 +462,7 @@ static int write_rest(struct kin__op *op, const char *from, size_t size, size_t 
     while (rc == 0 && *sent < size) {
         op->from = from + *sent;
         op->size = size - *sent < MOST ? size - *sent : MOST;
-        rc = start_or_park(op);
+        rc = is_for_files(op) ? transfer(op) : start_or_park(op);
         if (rc < 0)
             return rc;
         *sent += (size_t)rc;
@@ -475,7 +544,7 @@ int kin_close(int fd)
     if (slot->closing)
         return -EBADF;
     vacate(slot);
-    if (!slot->reader && !slot->writer)
+    if (!in_use(slot))
         return kin__fd_close(fd);
     slot->closing = true;
     return may_park(kin__rt) ? await_release(fd) : 0;

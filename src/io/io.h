@@ -24,6 +24,7 @@
 
 enum kin__op_kind {
     KIN__OP_POLL, KIN__OP_READ, KIN__OP_WRITE, KIN__OP_ACCEPT, KIN__OP_WATCH,
+    KIN__OP_FILE,               /* see file.h */
     /* uring waits for readiness, the calls are made here */
     KIN__OP_RECEIVE_MESSAGE, KIN__OP_SEND_MESSAGE
 };
@@ -34,9 +35,9 @@ enum kin__fd_kind {
     KIN__FD_TCP,
     KIN__FD_SOCKET,
     KIN__FD_DATAGRAM,
-    KIN__FD_PIPE,
+    KIN__FD_PIPE,               /* or inotify's */
+    KIN__FD_FILE,               /* or what a foreign one turns out to be: has no readiness */
     /* what a foreign one turns out to be, for the time of one call */
-    KIN__FD_FILE,               /* never makes anybody wait */
     KIN__FD_STREAM              /* terminal, pipe, device: may be in blocking mode */
 };
 
@@ -72,6 +73,7 @@ struct kin__fd {
     uint8_t dry;                /* epoll: directions known to have nothing, until an event */
     bool ended;                 /* epoll: half-closed, or urgent data: short reads say nothing */
     bool closing;               /* to be closed when the last operation has ended */
+    uint32_t holds;             /* calls of file.h that use the number */
 };
 
 /* What both backends' states begin with; rt->backend_state points to it. */
@@ -81,6 +83,8 @@ struct kin__io {
     unsigned waiting;           /* parked operations */
     bool polling;               /* hooks are being called, which must not park */
 };
+
+struct kin__file_call;
 
 struct kin__io_backend {
     struct kin__backend base;
@@ -95,6 +99,8 @@ struct kin__io_backend {
     /* For a foreign loop: a descriptor that is readable while poll() would find something.
      * It is the backend's; asked for once. Or -errno. */
     int (*descriptor)(struct kin__runtime *rt);
+    /* Does the call of a file (file.h). Blocks. -EINVAL: it cannot. NULL: it can none. */
+    int (*file_call)(struct kin__file_call *call);
 };
 extern const struct kin__io_backend kin__backend_epoll, kin__backend_uring;
 
@@ -139,6 +145,8 @@ int kin__op_perform(struct kin__op *op);
 int kin__op_insist(struct kin__op *op);
 /* Such a pause. Blocks: 0 or KIN_ECANCELED. The first is *pause = 0. */
 int kin__io_pause(int64_t *pause);
+/* The same where no descriptor is to be claimed. */
+int kin__op_perform_unclaimed(struct kin__op *op);
 /* The parked operation is over. */
 void kin__op_finish(struct kin__op *op, int result);
 /* Asks a parked operation of another task to end with a code, unless it is done first. */
@@ -158,6 +166,10 @@ bool kin__fd_in_use(int fd);
 /* The writing side was shut down: who waits there gets -EPIPE. */
 void kin__fd_end_writer(int fd);
 int kin__fd_close(int fd);
+/* Keeps the number from being closed, and so from being given away, until it is let go: 0,
+ * -EBADF, -ENOMEM. */
+int kin__fd_hold(int fd);
+void kin__fd_let_go(int fd);
 
 /* A socket of kin's own, or a code. */
 int kin__socket(int family, int type);

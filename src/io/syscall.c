@@ -2,9 +2,8 @@
  *
  * Sockets are asked with MSG_DONTWAIT, kin's own pipes do not block; a foreign stream,
  * whose flags are shared with other processes, is touched only after poll() has said
- * that it is ready, and written in pieces that then fit. Regular files are read and
- * written where they are: the kernel has no readiness for them (io_uring does it in
- * the background).
+ * that it is ready, and written in pieces that then fit. Regular files, for which the
+ * kernel has no readiness, do not come here, but to file_call.c.
  *
  * Where the reading side of a datagram socket was shut down, poll() says that it is
  * readable, for ever, and reading says EAGAIN, while a blocking read returns 0. Nobody

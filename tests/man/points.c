@@ -1178,7 +1178,7 @@ POINT(kin_serve_idle)
 
 static const struct kin_socket_options plain = { .at = KIN_HERE };
 
-static kin_address loopback(void)
+static kin_address any_port(void)
 {
     return (kin_address){ .v4 = { .sin_family = AF_INET,
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) },
@@ -1192,14 +1192,14 @@ static int closed(int fd)
 
 POINT(kin_listen_at)
 {
-    kin_address any = loopback();
+    kin_address any = any_port();
 
     return closed(kin_listen_at(&any));
 }
 
 POINT(kin_listen_at_with)
 {
-    kin_address any = loopback();
+    kin_address any = any_port();
 
     return closed(kin_listen_at_with(&any, &plain));
 }
@@ -1212,14 +1212,14 @@ POINT_CODE(kin_activated, kin_activated(NULL, NULL, 0))
 
 POINT(kin_datagram_at)
 {
-    kin_address any = loopback();
+    kin_address any = any_port();
 
     return closed(kin_datagram_at(&any, NULL));
 }
 
 POINT(kin_datagram_at_with)
 {
-    kin_address any = loopback();
+    kin_address any = any_port();
 
     return closed(kin_datagram_at_with(&any, NULL, &plain));
 }
