@@ -34,6 +34,7 @@ STRUCTURES = {
     'kin_serve_options': 'kin_serve',
     'kin_stream_options': 'kin_stream_open', 'kin_transport': 'kin_stream_open',
     'kin_serve_counts': 'kin_serve', 'kin_socket_options': 'kin_listen_at',
+    'kin_entry': 'kin_directory_open', 'kin_file_event': 'kin_file_watch_open',
     'kin_http_request': 'kin_http',
     'kin_http_response': 'kin_http'}
 KINS = {'kin_task': {'state', 'id', 'next', 'waiters'}}

@@ -24,6 +24,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +64,7 @@ static struct point *points;
 static struct world {
     kin_group group;            /* collects; not cancelled */
     kin_task ended;             /* one of its tasks */
+    kin_directory directory;
     kin_scope scope;
     bool cancelled;             /* the scope is */
     bool noted;                 /* another task has run */
@@ -777,6 +779,193 @@ POINT_CODE(kin_process_wait, with_process(wait_for_killed))
 POINT_CODE(kin_process_signal, with_process(signal_it))
 POINT_CODE(kin_process_end, with_process(end_it))
 POINT_CODE(kin_process_communicate, with_process(communicate_with_killed))
+
+/* ------------------------------------------------------------------------- files */
+
+/* Opens without kin, and closes so. */
+static int with_file(int (*call)(int fd))
+{
+    char path[] = "/tmp/kin-points-XXXXXX";
+    int rc, fd = mkstemp(path);
+
+    if (fd < 0)
+        abort();
+    unlink(path);
+    rc = call(fd);
+    close(fd);
+    return rc;
+}
+
+static int read_it_at(int fd)
+{
+    char byte;
+
+    return (int)kin_read_at(fd, &byte, 1, 0);
+}
+
+static int write_it_at(int fd)
+{
+    return (int)kin_write_at(fd, "x", 1, 0);
+}
+
+static int truncate_it(int fd)
+{
+    return kin_ftruncate(fd, 10);
+}
+
+POINT_CODE(kin_read_at, with_file(read_it_at))
+POINT_CODE(kin_write_at, with_file(write_it_at))
+POINT_CODE(kin_ftruncate, with_file(truncate_it))
+POINT_CODE(kin_fsync, with_file(kin_fsync))
+POINT_CODE(kin_fdatasync, with_file(kin_fdatasync))
+
+POINT(kin_open)
+{
+    int fd = kin_open("/dev/null", O_RDONLY, 0);
+
+    if (fd >= 0)
+        close(fd);
+    return fd;
+}
+
+POINT(kin_stat)
+{
+    struct stat status;
+
+    return kin_stat("/", &status);
+}
+
+/* In a directory of its own, with "f" and "d" in it. */
+static int with_names(int (*call)(const char *f, const char *d, const char *none))
+{
+    char path[] = "/tmp/kin-points-XXXXXX", f[40], d[40], none[40];
+    int rc;
+
+    if (!mkdtemp(path))
+        abort();
+    snprintf(f, sizeof f, "%s/f", path);
+    snprintf(d, sizeof d, "%s/d", path);
+    snprintf(none, sizeof none, "%s/none", path);
+    close(open(f, O_WRONLY | O_CREAT, 0600));
+    mkdir(d, 0700);
+    rc = call(f, d, none);
+    unlink(f);
+    unlink(none);
+    rmdir(d);
+    rmdir(none);
+    rmdir(path);
+    return rc;
+}
+
+static int rename_it(const char *f, const char *d, const char *none)
+{
+    (void)d;
+    return kin_rename(f, none);
+}
+
+static int unlink_name(const char *f, const char *d, const char *none)
+{
+    (void)d, (void)none;
+    return kin_unlink(f);
+}
+
+static int make_it(const char *f, const char *d, const char *none)
+{
+    (void)f, (void)d;
+    return kin_mkdir(none, 0700);
+}
+
+static int remove_it(const char *f, const char *d, const char *none)
+{
+    (void)f, (void)none;
+    return kin_rmdir(d);
+}
+
+static int read_it(const char *f, const char *d, const char *none)
+{
+    char *data;
+    size_t size;
+    int rc = kin_read_file(f, 10, &data, &size);
+
+    (void)d, (void)none;
+    free(data);
+    return rc;
+}
+
+static int write_it(const char *f, const char *d, const char *none)
+{
+    (void)d, (void)none;
+    return kin_write_file(f, "x", 1, 0600);
+}
+
+POINT_CODE(kin_rename, with_names(rename_it))
+POINT_CODE(kin_unlink, with_names(unlink_name))
+POINT_CODE(kin_mkdir, with_names(make_it))
+POINT_CODE(kin_rmdir, with_names(remove_it))
+POINT_CODE(kin_read_file, with_names(read_it))
+POINT_CODE(kin_write_file, with_names(write_it))
+
+POINT(kin_directory_open)
+{
+    kin_directory directory;
+    int rc = kin_directory_open(&directory, "/");
+
+    kin_directory_close(&directory);
+    return rc;
+}
+
+POINT(kin_directory_next)
+{
+    struct kin_entry entry;
+
+    return kin_directory_next(&world.directory, &entry);
+}
+
+POINT_CODE(kin_directory_close, kin_directory_close(&world.directory))
+
+static int with_watch(int (*call)(kin_file_watch *watch))
+{
+    kin_file_watch watch;
+    int rc = kin_file_watch_open(&watch);
+
+    if (rc == 0)
+        rc = call(&watch);
+    kin_file_watch_close(&watch);
+    return rc;
+}
+
+static int open_only(kin_file_watch *watch)
+{
+    (void)watch;
+    return 0;
+}
+
+static int add_one(kin_file_watch *watch)
+{
+    return kin_file_watch_add(watch, "/", IN_CREATE);
+}
+
+static int remove_one(kin_file_watch *watch)
+{
+    return kin_file_watch_remove(watch, inotify_add_watch(watch->fd, "/", IN_CREATE));
+}
+
+/* Removing is an event. */
+static int next_one(kin_file_watch *watch)
+{
+    struct kin_file_event event;
+
+    remove_one(watch);
+    return kin_file_watch_next(watch, &event);
+}
+
+POINT_CODE(kin_file_watch_open, with_watch(open_only))
+POINT_CODE(kin_file_watch_add, with_watch(add_one))
+POINT_CODE(kin_file_watch_remove, with_watch(remove_one))
+POINT_CODE(kin_file_watch_next, with_watch(next_one))
+POINT_CODE(kin_file_watch_close, with_watch(kin_file_watch_close))
+
+/* ----------------------------------------------------------------------- signals */
 
 static int with_signals(int (*call)(kin_signals *signals))
 {
@@ -1576,6 +1765,8 @@ static void prepare_world(void)
     kin_spawn(&world.group, nothing, NULL, .task = &world.ended);
     while (world.ended.status == KIN_PENDING)
         kin_yield();
+    if (kin_directory_open(&world.directory, "/") < 0)
+        abort();
     kin_spawn(&world.group, note_switch, NULL);
     world.noted = false;
 }
@@ -1593,6 +1784,7 @@ static int try_point(void *arg)
         abort();
     world.told = state.told;
     kin_scope_close(&world.scope, 0);
+    kin_directory_close(&world.directory);
     return kin_group_close(&world.group, 0);
 }
 
