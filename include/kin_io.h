@@ -273,7 +273,7 @@ KIN_API int kin_serve_idle(int fd);
 KIN_API int kin_open(const char *path, int flags, mode_t mode);
 
 /* At an offset of a regular file or block device (else -ESPIPE), any number at a time: how much
- * was moved. kin_close under one that is under way lets it end. */
+ * was moved. kin_close waits for those that are under way. */
 KIN_API ssize_t kin_read_at(int fd, void *buffer, size_t size, int64_t offset);
 KIN_API ssize_t kin_write_at(int fd, const void *buffer, size_t size, int64_t offset);
 KIN_API int kin_ftruncate(int fd, int64_t size);
@@ -287,8 +287,8 @@ KIN_API int kin_unlink(const char *path);
 KIN_API int kin_mkdir(const char *path, mode_t mode);
 KIN_API int kin_rmdir(const char *path);
 
-/* All of a file, in memory that the caller frees, with a 0 behind it that is not counted.
- * -EMSGSIZE where there is more than most. After an error *data is NULL. */
+/* All of a file, in memory that the caller frees, with a 0 behind it that is not counted. At
+ * most so many bytes (0: 16 MiB): -EMSGSIZE beyond. After an error *data is NULL. */
 KIN_API int kin_read_file(const char *path, size_t most, char **data, size_t *size);
 /* Makes this the file's contents, or leaves the old one as it was: written beside it, synced,
  * renamed over it, and the directory synced. The new file has the mode, less the umask. When

@@ -3,15 +3,14 @@
  *
  * At once: a job on a thread costs some 10 us, a read of what is in the page cache less than
  * one. So reading, writing and opening are tried with the flags that make the kernel say
- * EAGAIN instead of waiting (RWF_NOWAIT, RESOLVE_CACHED), as the ring does by itself. Not all file systems and kernels
- * know these, and container filters may forbid the calls; some kernels said "end of file"
- * where the page was not there (5.9, 5.10). So a success is believed, and of everything
- * else the plain system call, on a thread, says what it is.
+ * EAGAIN instead of waiting (RWF_NOWAIT, RESOLVE_CACHED), as the ring does by itself. Not all
+ * file systems and kernels know these, and container filters may forbid the calls; some
+ * kernels said "end of file" where the page was not there (5.9, 5.10). So a success is
+ * believed, and of everything else the plain system call, on a thread, says what it is.
  *
  * A job is waited for when its caller is cancelled (KIN_THREAD_WAIT): it has effects, and
  * works on the caller's buffers. While a call is under way its descriptor is held: kin_close
- * leaves the number taken until then, or a write still in line would go to somebody
- * else's file.
+ * waits for it, or a write still in line would go to whose file has the number next.
  *
  * The faults of tests are looked at in the run, before anything is done.
  */

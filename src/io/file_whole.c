@@ -18,7 +18,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { WHOLE_FIRST = 4096, NAME_TRIES = 16 };
+enum { WHOLE_MOST = 16 << 20, WHOLE_FIRST = 4096, NAME_TRIES = 16 };
 
 /* ------------------------------------------------------------------- reading */
 
@@ -44,7 +44,7 @@ static int make_more_room(struct whole *whole)
 {
     size_t room = whole->room > whole->most / 2 ? whole->most + 1 : whole->room * 2;
 
-    return make_room(whole, room ? room : 1);
+    return make_room(whole, room);
 }
 
 /* What has a size has offsets, which the ring knows better than positions. */
@@ -90,7 +90,10 @@ static int read_whole(int fd, struct whole *whole)
     known = S_ISREG(status.st_mode) ? (size_t)status.st_size : 0;
     if (known > whole->most)
         return -EMSGSIZE;
-    rc = make_room(whole, known ? known : whole->most < WHOLE_FIRST ? whole->most + 1 : WHOLE_FIRST);
+    if (known == 0)
+        rc = make_room(whole, whole->most < WHOLE_FIRST ? whole->most + 1 : WHOLE_FIRST);
+    else
+        rc = make_room(whole, known);
     if (rc == 0)
         rc = read_on(fd, whole, known);
     if (rc == 0)
@@ -100,7 +103,7 @@ static int read_whole(int fd, struct whole *whole)
 
 int kin_read_file(const char *path, size_t most, char **data, size_t *size)
 {
-    struct whole whole = { .most = most < SIZE_MAX / 4 ? most : SIZE_MAX / 4 };
+    struct whole whole = { .most = most ? most : WHOLE_MOST };
     int rc, fd = kin_open(path, O_RDONLY, 0);
 
     *data = NULL;

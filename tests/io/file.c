@@ -532,14 +532,22 @@ static int write_at_position(void *arg)
     return 0;
 }
 
+static int close_it(void *arg)
+{
+    int *fd = arg;
+
+    *fd = kin_close(*fd);
+    return 0;
+}
+
 /* All threads are busy (epoll), or nothing is submitted yet (uring): the write is in line,
  * and must not go to who gets the number next. */
-FILE_TEST(F1_a_closed_file_keeps_its_number_while_a_call_is_in_line)
+FILE_TEST(F1_a_closed_file_keeps_its_number_until_a_call_in_line_is_over)
 {
     int (*const calls[])(void *) = { write_word, write_at_position };
 
     for (int i = 0; i < 2; i++) {
-        int fd = kin_open("f", O_WRONLY | O_CREAT | O_TRUNC, 0600), file = fd, other;
+        int fd = kin_open("f", O_WRONLY | O_CREAT | O_TRUNC, 0600), file = fd, closed = fd, other;
         kin_group g = kin_group_open();
 
         sem_init(&go, 0, 0);
@@ -547,8 +555,9 @@ FILE_TEST(F1_a_closed_file_keeps_its_number_while_a_call_is_in_line)
             kin_spawn(&g, occupy, NULL);
         CHECK_CODE(kin_sleep(KIN_MS(5)), 0);
         kin_spawn(&g, calls[i], &file);
+        kin_spawn(&g, close_it, &closed);
         CHECK_CODE(kin_yield(), 0);
-        CHECK_CODE(kin_close(fd), 0);
+        CHECK_CODE(kin_yield(), 0);
         CHECK_CODE(kin_fsync(fd), -EBADF);
         CHECK_CODE(kin_close(fd), -EBADF);
         other = open("other", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -557,6 +566,7 @@ FILE_TEST(F1_a_closed_file_keeps_its_number_while_a_call_is_in_line)
             sem_post(&go);
         CHECK_CODE(kin_group_close(&g, 0), 0);
         close(other);
+        CHECK_CODE(closed, 0);
         CHECK_CODE(file, 4);
         check_file("f", "word");
         check_file("other", "");

@@ -34,7 +34,11 @@ FILE_TEST(E1_a_file_is_read_whole_up_to_a_limit)
     check_read("f", 10, "0123456789");
     check_read("f", SIZE_MAX, "0123456789");
     CHECK_CODE(read_code("f", 9), -EMSGSIZE);
-    CHECK_CODE(read_code("f", 0), -EMSGSIZE);
+    CHECK_CODE(read_code("f", 1), -EMSGSIZE);
+    CHECK_INT(truncate("empty", 16 << 20), 0);
+    CHECK_CODE(read_code("empty", 0), 0);
+    CHECK_INT(truncate("empty", (16 << 20) + 1), 0);
+    CHECK_CODE(read_code("empty", 0), -EMSGSIZE);
     CHECK_CODE(read_code("none", 9), -ENOENT);
     CHECK_CODE(read_code(".", 9), -EISDIR);
 }
