@@ -17,9 +17,11 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,6 +124,43 @@ WRAP(int, waitid, ECHILD, true, (idtype_t type, id_t id, siginfo_t *info, int op
      (type, id, info, options))
 WRAP(int, kill, EPERM, false, (pid_t pid, int number), (pid, number))
 WRAP(int, dup2, EBADF, false, (int from, int to), (from, to))
+
+/* With offsets of 64 bits these are what the C library's header makes of open, fstat, … */
+WRAP(int, fstat64, ENOMEM, false, (int fd, struct stat *status), (fd, status))
+WRAP(int, fstatat64, ENOMEM, false, (int fd, const char *path, struct stat *status, int flags),
+     (fd, path, status, flags))
+WRAP(int, stat64, EACCES, true, (const char *path, struct stat *status), (path, status))
+WRAP(ssize_t, pread64, EIO, true, (int fd, void *buffer, size_t size, off_t at),
+     (fd, buffer, size, at))
+WRAP(ssize_t, pwrite64, ENOSPC, true, (int fd, const void *buffer, size_t size, off_t at),
+     (fd, buffer, size, at))
+WRAP(ssize_t, preadv64v2, EAGAIN, true,
+     (int fd, const struct iovec *pieces, int count, off_t at, int flags),
+     (fd, pieces, count, at, flags))
+WRAP(ssize_t, pwritev64v2, EAGAIN, true,
+     (int fd, const struct iovec *pieces, int count, off_t at, int flags),
+     (fd, pieces, count, at, flags))
+WRAP(int, fsync, EIO, true, (int fd), (fd))
+WRAP(int, ftruncate64, EIO, true, (int fd, off_t size), (fd, size))
+WRAP(int, rename, EXDEV, true, (const char *from, const char *to), (from, to))
+WRAP(int, unlinkat, EBUSY, true, (int fd, const char *path, int flags), (fd, path, flags))
+WRAP(ssize_t, getrandom, EAGAIN, true, (void *into, size_t size, unsigned flags),
+     (into, size, flags))
+WRAP(int, inotify_init1, EMFILE, false, (int flags), (flags))
+WRAP(int, inotify_add_watch, ENOSPC, true, (int fd, const char *path, uint32_t mask),
+     (fd, path, mask))
+
+int __real_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...)
+{
+    if (strcmp(path, "/dev/null") != 0 && is_interrupted("open64")) {    /* that never waits */
+        errno = EINTR;
+        return -1;
+    }
+    errno = EMFILE;
+    return is_failed("open64") ? -1 : __real_open64(path, flags, 0600);
+}
 
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
@@ -561,6 +600,109 @@ static int watch(void)
     return rc;
 }
 
+/* Nothing is left of it but the file, whatever has failed. */
+static int remove_place(const char *place, const char *file, int rc)
+{
+    unlink(file);
+    CHECK_INT(rmdir(place), 0);
+    return rc;
+}
+
+static int read_back(const char *file)
+{
+    char *data;
+    size_t size;
+    int rc = kin_read_file(file, 100, &data, &size);
+
+    if (rc == 0 && (size != 5 || strcmp(data, "hello") != 0))
+        rc = -EPROTO;
+    free(data);
+    return rc;
+}
+
+static int list_place(const char *place)
+{
+    kin_directory directory;
+    struct kin_entry entry;
+    int rc = kin_directory_open(&directory, place);
+
+    if (rc < 0)
+        return rc;
+    rc = kin_directory_next(&directory, &entry);
+    if (rc == 1 && !S_ISREG(entry.type))
+        rc = -EPROTO;
+    kin_directory_close(&directory);
+    return rc == 1 ? 0 : rc == 0 ? -EPROTO : rc;
+}
+
+static int use_position(const char *file)
+{
+    char byte;
+    int fd = kin_open(file, O_RDWR | O_APPEND, 0), rc, closed;
+
+    if (fd < 0)
+        return fd;
+    rc = (int)kin_read(fd, &byte, 1);
+    if (rc == 1)
+        rc = kin_write_all(fd, "!", 1, NULL);
+    if (rc == 0)
+        rc = kin_ftruncate(fd, 2);
+    closed = kin_close(fd);
+    return rc < 0 ? rc : closed;
+}
+
+static int whole_files(void)
+{
+    char place[] = "/tmp/kin-calls-XXXXXX", file[40];
+    struct stat status;
+    int rc;
+
+    CHECK(mkdtemp(place) != NULL);
+    snprintf(file, sizeof file, "%s/file", place);
+    rc = kin_write_file(file, "hello", 5, 0600);
+    if (rc == 0)
+        rc = read_back(file);
+    if (rc == 0)
+        rc = kin_stat(file, &status);
+    if (rc == 0)
+        rc = list_place(place);
+    if (rc == 0)
+        rc = use_position(file);
+    return remove_place(place, file, rc);
+}
+
+static int add_and_hear(kin_file_watch *changes, const char *place)
+{
+    struct kin_file_event event;
+    int rc = kin_file_watch_add(changes, place, IN_ATTRIB);
+
+    if (rc < 0)
+        return rc;
+    chmod(place, 0500);
+    rc = kin_file_watch_next(changes, &event);
+    if (rc == 0 && event.mask != (IN_ATTRIB | IN_ISDIR))
+        rc = -EPROTO;
+    return rc;
+}
+
+static int changes(void)
+{
+    char place[] = "/tmp/kin-calls-XXXXXX";
+    kin_file_watch changes;
+    int rc;
+
+    CHECK(mkdtemp(place) != NULL);
+    rc = kin_file_watch_open(&changes);
+    if (rc == 0) {
+        int closed;
+
+        rc = add_and_hear(&changes, place);
+        closed = kin_file_watch_close(&changes);
+        rc = rc < 0 ? rc : closed;
+    }
+    return remove_place(place, "", rc);
+}
+
 /* ------------------------------------------------------------------- the sweep */
 
 static int (*job)(void);
@@ -675,6 +817,8 @@ SWEEP(thread)
 SWEEP(signals)
 SWEEP(from_a_thread)
 SWEEP(watch)
+SWEEP(whole_files)
+SWEEP(changes)
 
 TEST_LIMIT(each_call_may_fail_under_a_host, 120)
 {
