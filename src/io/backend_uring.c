@@ -12,7 +12,8 @@
  * say EAGAIN instead of waiting, a write to a pipe raises SIGPIPE where it cannot be
  * held off, a terminal would occupy a kernel thread, and what EAGAIN means for datagrams
  * and messages is known to syscall.c only. Such operations are "direct": uring waits for
- * readiness, the call is made here.
+ * readiness, the call is made here. Calls of files are filled in by file_uring.c; kin_read
+ * and kin_write of one do not come here.
  *
  * A watch is a one-shot poll that is submitted again after each call of ready();
  * that is level-triggered, since a poll looks before it waits. Its record is the
@@ -208,10 +209,8 @@ static void fill(struct io_uring_sqe *sqe, const struct kin__op *op)
         io_uring_prep_recv(sqe, op->fd, op->into, size, 0);
     else if (op->kind == KIN__OP_READ)
         fill_read(sqe, op);
-    else if (socket)
-        io_uring_prep_send(sqe, op->fd, op->from, size, MSG_NOSIGNAL);
     else
-        io_uring_prep_write(sqe, op->fd, op->from, size, (uint64_t)-1);
+        io_uring_prep_send(sqe, op->fd, op->from, size, MSG_NOSIGNAL);
     io_uring_sqe_set_data(sqe, (void *)(uintptr_t)op);
 }
 

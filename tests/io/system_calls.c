@@ -101,6 +101,7 @@ WRAP(int, getpeername, ENOBUFS, false, (int fd, struct sockaddr *address, sockle
      (fd, address, length))
 WRAP(int, stat, EACCES, false, (const char *path, struct stat *status), (path, status))
 WRAP(int, lstat, EACCES, false, (const char *path, struct stat *status), (path, status))
+WRAP(int, lstat64, EACCES, false, (const char *path, struct stat *status), (path, status))
 WRAP(int, fchmod, EPERM, false, (int fd, mode_t mode), (fd, mode))
 WRAP(int, chmod, EPERM, false, (const char *path, mode_t mode), (path, mode))
 WRAP(int, unlink, EACCES, false, (const char *path), (path))
