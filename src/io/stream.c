@@ -45,9 +45,7 @@ static int descriptor_write_all(void *arg, const void *buffer, size_t size, size
 
 static int descriptor_end(void *arg)
 {
-    if (kin__io_fails("shutdown", ENOTCONN) || shutdown(descriptor_of(arg), SHUT_WR) < 0)
-        return -errno;
-    return 0;
+    return kin_shutdown(descriptor_of(arg), SHUT_WR);
 }
 
 static int descriptor_close(void *arg)

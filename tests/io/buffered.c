@@ -1,80 +1,10 @@
-/* Streams over descriptors: pieces, buffers, ends, cancellation (docs/semantics.md C2, F2). */
-#include "io_test.h"
+/* Streams over descriptors: pieces, one reader and one writer, memory, what is not kin's own
+ * (docs/semantics.md C2, F2). */
+#include "buffered_test.h"
 
 #include "core/core.h"
-#include "kin_io.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-/* A stream, and the other end of its socket. */
-struct pair {
-    kin_stream s;
-    int peer;
-};
-
-static struct pair open_pair(size_t most)
-{
-    struct pair p;
-    int fds[2];
-
-    unix_pair(fds);
-    kin_stream_open(&p.s, fds[0], .most = most);
-    p.peer = fds[1];
-    return p;
-}
-
-static void close_pair(struct pair *p)
-{
-    CHECK_CODE(kin_stream_close(&p->s), 0);
-    if (p->peer >= 0)
-        CHECK_CODE(kin_close(p->peer), 0);
-}
-
-static void say(const struct pair *p, const char *text)
-{
-    CHECK_CODE(kin_write_all(p->peer, text, strlen(text), NULL), 0);
-}
-
-static void say_last(const struct pair *p, const char *text)
-{
-    say(p, text);
-    CHECK_INT(shutdown(p->peer, SHUT_WR), 0);
-}
-
-#define CHECK_LINE(stream, wanted) check_line(stream, wanted, sizeof(wanted) - 1)
-static void check_line(kin_stream *s, const char *wanted, size_t size)
-{
-    char *line;
-    size_t got;
-
-    CHECK_CODE(kin_stream_read_line(s, &line, &got), 1);
-    CHECK_INT(got, size);
-    CHECK(memcmp(line, wanted, size + 1) == 0);
-}
-
-#define CHECK_PIECE(stream, delimiter, wanted) check_piece(stream, delimiter, wanted)
-static void check_piece(kin_stream *s, const char *delimiter, const char *wanted)
-{
-    char *piece;
-    size_t got;
-
-    CHECK_CODE(kin_stream_read_until(s, delimiter, strlen(delimiter), &piece, &got), 1);
-    CHECK_INT(got, strlen(wanted));
-    CHECK_STR(piece, wanted);
-}
-
-/* What can still be read, now. */
-static void check_readable(kin_stream *s, const char *wanted)
-{
-    char text[64] = "";
-    size_t got;
-
-    CHECK_CODE(kin_stream_read_exactly(s, text, strlen(wanted), &got), 0);
-    CHECK_INT(got, strlen(wanted));
-    CHECK_STR(text, wanted);
-}
 
 /* ------------------------------------------------------------------------- lines */
 
@@ -185,13 +115,13 @@ IO_TEST(pieces_end_at_a_delimiter_that_may_come_in_parts)
     kin_scope s;
 
     say(&p, "head\r\n\r\nbody--=-=-==end--");
-    CHECK_PIECE(&p.s, "\r\n\r\n", "head");
-    CHECK_PIECE(&p.s, "-==", "body--=-=");
+    check_piece(&p.s, "\r\n\r\n", "head");
+    check_piece(&p.s, "-==", "body--=-=");
     s = kin_scope_open(.timeout = KIN_MS(1));
     CHECK_CODE(kin_stream_read_until(&p.s, "--!", 3, &piece, &size), KIN_ECANCELED);
     kin_scope_leave(&s);
     say_last(&p, "!rest");
-    CHECK_PIECE(&p.s, "--!", "end");
+    check_piece(&p.s, "--!", "end");
     CHECK_CODE(kin_stream_read_until(&p.s, "--!", 3, &piece, &size), KIN_EEOF);
     CHECK_INT(size, 4);
     CHECK(memcmp(piece, "rest", 4) == 0);
@@ -209,7 +139,7 @@ IO_TEST(a_piece_longer_than_most_stays_readable)
     CHECK_CODE(kin_stream_read_until(&p.s, "", 0, &piece, &size), KIN_EINVAL);
     CHECK_CODE(kin_stream_read_until(&p.s, "12345", 5, &piece, &size), KIN_EINVAL);
     say(&p, "abcd::abcde::");
-    CHECK_PIECE(&p.s, "::", "abcd");
+    check_piece(&p.s, "::", "abcd");
     CHECK_CODE(kin_stream_read_until(&p.s, "::", 2, &piece, &size), -EMSGSIZE);
     check_readable(&p.s, "abcde::");
     say(&p, "abcdef");
@@ -279,217 +209,6 @@ IO_TEST(all_of_much)
     CHECK_INT(size, MUCH);
     free(data);
     close_pair(&p);
-}
-
-/* ----------------------------------------------------------------------- writing */
-
-static void check_heard(const struct pair *p, const char *wanted)
-{
-    char text[128];
-    ssize_t n = recv(p->peer, text, sizeof text - 1, MSG_DONTWAIT);
-
-    text[n > 0 ? n : 0] = '\0';
-    CHECK_STR(text, wanted);
-}
-
-IO_TEST(writes_wait_in_the_buffer_for_a_flush)
-{
-    struct pair p = open_pair(0);
-    size_t done;
-
-    CHECK_CODE(kin_stream_write(&p.s, "one ", 4, &done), 0);
-    CHECK_INT(done, 4);
-    CHECK_CODE(kin_stream_write(&p.s, "", 0, NULL), 0);
-    CHECK_CODE(kin_stream_printf(&p.s, "%d %s", 2, "three"), 0);
-    check_heard(&p, "");
-    CHECK_CODE(kin_stream_flush(&p.s), 0);
-    check_heard(&p, "one 2 three");
-    CHECK_CODE(kin_stream_flush(&p.s), 0);
-    check_heard(&p, "");
-    close_pair(&p);
-}
-
-IO_TEST(a_writer_waits_for_a_peer_that_does_not_read)
-{
-    struct pair p = open_pair(0);
-    size_t taken = 0;
-    kin_scope s = kin_scope_open(.timeout = KIN_MS(20));
-    int rc = 0;
-
-    while (rc == 0) {
-        rc = kin_stream_write(&p.s, "0123456789", 10, NULL);
-        if (rc == 0)
-            taken += 10;
-    }
-    CHECK_CODE(kin_scope_close(&s, rc), KIN_ETIMEDOUT);
-    s = kin_scope_open(.timeout = KIN_MS(5));
-    CHECK_CODE(kin_scope_close(&s, kin_stream_flush(&p.s)), KIN_ETIMEDOUT);
-
-    for (size_t got = drain(p.peer); got < taken; got += drain(p.peer))
-        CHECK_CODE(kin_stream_flush(&p.s), 0);      /* cut off, it goes on where it was */
-    CHECK_CODE(kin_stream_flush(&p.s), 0);
-    CHECK_INT(p.s.out_end, 0);
-    close_pair(&p);
-}
-
-struct large {
-    kin_stream *stream;
-    size_t done;
-};
-
-static int write_large(void *arg)
-{
-    struct large *large = arg;
-
-    return kin_stream_write(large->stream, more_than_fits, sizeof more_than_fits, &large->done);
-}
-
-IO_TEST(a_large_write_that_is_cut_off_says_how_far_it_came)
-{
-    struct pair p = open_pair(0);
-    struct large large = { &p.s, 0 };
-    char heard[6];
-    size_t got = 0;
-    kin_group g = kin_group_open();
-
-    CHECK_CODE(kin_stream_write(&p.s, "first", 5, NULL), 0);
-    kin_spawn(&g, write_large, &large);
-    while (got < sizeof heard)                  /* the buffer has gone out, and some more */
-        got += (size_t)kin_read(p.peer, heard + got, sizeof heard - got);
-    kin_cancel(&g, "enough");
-    CHECK_CODE(kin_group_close(&g, 0), 0);
-    CHECK(large.done > 0 && large.done < sizeof more_than_fits);
-    CHECK(memcmp(heard, "first", 5) == 0);
-    got += drain(p.peer);
-    CHECK_INT(got, large.done + 5);
-    close_pair(&p);
-}
-
-IO_TEST(a_failed_write_is_repeated)
-{
-    struct pair p = open_pair(0);
-    char byte;
-
-    CHECK_CODE(kin_close(p.peer), 0);
-    p.peer = -1;
-    CHECK_CODE(kin_stream_write(&p.s, "lost", 4, NULL), 0);
-    CHECK_CODE(kin_stream_flush(&p.s), -EPIPE);
-    CHECK_CODE(kin_stream_write(&p.s, "x", 1, NULL), -EPIPE);
-    CHECK_CODE(kin_stream_printf(&p.s, "x"), -EPIPE);
-    CHECK_CODE(kin_stream_flush(&p.s), -EPIPE);
-    CHECK_CODE(kin_stream_end(&p.s), -EPIPE);
-    CHECK_CODE(kin_stream_copy(&p.s, &p.s, UINT64_MAX, NULL), -EPIPE);
-    CHECK_INT(kin_stream_read(&p.s, &byte, 1), 0);      /* reading is another matter */
-    CHECK_CODE(kin_stream_close(&p.s), -EPIPE);
-    CHECK_CODE(kin_stream_close(&p.s), 0);
-}
-
-/* Another failure than being called off; the first one is what close returns. */
-IO_TEST(the_first_failure_is_the_one_that_stays)
-{
-    struct pair p = open_pair(0);
-
-    CHECK_CODE(kin_stream_write(&p.s, "lost", 4, NULL), 0);
-    fail_next("close", EIO, 1);
-    CHECK_CODE(kin_stream_close(&p.s), -EIO);
-    check_heard(&p, "lost");
-    CHECK_CODE(kin_close(p.peer), 0);
-    p = open_pair(0);
-    CHECK_CODE(kin_close(p.peer), 0);
-    CHECK_CODE(kin_stream_write(&p.s, "lost", 4, NULL), 0);
-    fail_next("close", EIO, 1);
-    CHECK_CODE(kin_stream_close(&p.s), -EPIPE);
-}
-
-/* -------------------------------------------------------------- ends and closing */
-
-IO_TEST(half_closed_a_stream_is_still_read)
-{
-    struct pair p = open_pair(0);
-    char text[8];
-
-    CHECK_CODE(kin_stream_printf(&p.s, "bye"), 0);
-    CHECK_CODE(kin_stream_end(&p.s), 0);
-    CHECK_INT(kin_read(p.peer, text, sizeof text), 3);
-    CHECK_INT(kin_read(p.peer, text, sizeof text), 0);
-    CHECK_CODE(kin_stream_write(&p.s, "x", 1, NULL), KIN_ECLOSED);
-    CHECK_CODE(kin_stream_end(&p.s), KIN_ECLOSED);
-    say_last(&p, "and bye\n");
-    CHECK_LINE(&p.s, "and bye");
-    close_pair(&p);
-}
-
-IO_TEST(what_cannot_be_half_closed_says_so)
-{
-    struct pair p = open_pair(0);
-    kin_stream s;
-    int fds[2];
-
-    CHECK_CODE(kin_pipe(fds), 0);
-    kin_stream_open(&s, fds[1]);
-    CHECK_CODE(kin_stream_printf(&s, "x"), 0);
-    CHECK_CODE(kin_stream_end(&s), -ENOTSOCK);
-    CHECK_INT(drain(fds[0]), 1);
-    CHECK_CODE(kin_stream_close(&s), 0);
-    CHECK_CODE(kin_close(fds[0]), 0);
-    fail_next("shutdown", ENOBUFS, 1);
-    CHECK_CODE(kin_stream_end(&p.s), -ENOBUFS);
-    CHECK_CODE(kin_stream_end(&p.s), 0);
-    close_pair(&p);
-}
-
-IO_TEST(close_sends_what_was_written_or_says_that_it_did_not)
-{
-    struct pair p = open_pair(0);
-    kin_scope s;
-
-    CHECK_CODE(kin_stream_printf(&p.s, "sent"), 0);
-    CHECK_CODE(kin_stream_close(&p.s), 0);
-    check_heard(&p, "sent");
-    CHECK_CODE(kin_close(p.peer), 0);
-
-    p = open_pair(0);
-    CHECK_CODE(kin_stream_printf(&p.s, "not sent"), 0);
-    s = kin_scope_open(.cancelled = true);
-    CHECK_CODE(kin_stream_close(&p.s), KIN_ECANCELED);
-    kin_scope_leave(&s);
-    check_heard(&p, "");
-    CHECK_CODE(kin_close(p.peer), 0);
-
-    p = open_pair(0);                           /* nothing to be sent, nothing to be called off */
-    s = kin_scope_open(.cancelled = true);
-    CHECK_CODE(kin_stream_close(&p.s), 0);
-    CHECK_CODE(kin_scope_close(&s, 0), 0);
-    CHECK_CODE(kin_close(p.peer), 0);
-}
-
-IO_TEST(a_closed_stream_says_so)
-{
-    struct pair p = open_pair(0);
-    kin_stream none = { .transport = NULL };
-    char *line;
-
-    close_pair(&p);
-    CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), KIN_ECLOSED);
-    CHECK_CODE(kin_stream_write(&p.s, "x", 1, NULL), KIN_ECLOSED);
-    CHECK_CODE(kin_stream_close(&p.s), 0);
-    CHECK_CODE(kin_stream_close(&none), 0);
-    kin_stream_open(&p.s, -1);
-    CHECK_CODE(kin_stream_read_line(&p.s, &line, NULL), -EBADF);
-    CHECK_CODE(kin_stream_close(&p.s), -EBADF);
-}
-
-IO_TEST(a_descriptor_that_is_to_stay_open_does)
-{
-    struct pair p = open_pair(0);
-    int fd = (int)(intptr_t)p.s.arg;
-
-    kin_stream_open(&p.s, fd, .keep_open = true);
-    CHECK_CODE(kin_stream_printf(&p.s, "kept"), 0);
-    CHECK_CODE(kin_stream_close(&p.s), 0);
-    check_heard(&p, "kept");
-    CHECK_CODE(kin_close(fd), 0);
-    CHECK_CODE(kin_close(p.peer), 0);
 }
 
 /* --------------------------------------------------------------- one of each kind */
