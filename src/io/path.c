@@ -122,7 +122,7 @@ static int knock(const char *path, int type)
 }
 
 /* 0: there is nothing any more; -EADDRINUSE: somebody may live there. */
-static int make_room(const char *path, int type)
+static int room_for_name(const char *path, int type)
 {
     struct stat status;
     int rc;
@@ -154,7 +154,7 @@ int kin__path_bind(int fd, const char *path, int type, mode_t mode)
         return -errno;
     rc = try_bind(fd, path);
     if (rc == -EADDRINUSE) {
-        rc = make_room(path, type);
+        rc = room_for_name(path, type);
         if (rc == 0)
             rc = try_bind(fd, path);
     }
