@@ -225,12 +225,24 @@ static int prepare(struct kin__op *op)
     return kin_wait_prepare(&op->wait, &op_waits[op->kind], NULL);
 }
 
-static bool is_datagram_socket(int fd)
+static bool is_message(const struct kin__op *op)
+{
+    return op->kind == KIN__OP_RECEIVE_MESSAGE || op->kind == KIN__OP_SEND_MESSAGE;
+}
+
+/* For messages alone it matters of what kind a socket is. */
+static kin__cold int examine_for_message(struct kin__op *op, const struct stat *status)
 {
     int type = 0;
     socklen_t size = sizeof type;
 
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
+    if (!S_ISSOCK(status->st_mode))
+        return -ENOTSOCK;
+    if (kin__io_fails("getsockopt", ENOMEM) ||
+        getsockopt(op->fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
+        return -errno;
+    op->fd_kind = type == SOCK_DGRAM ? KIN__FD_DATAGRAM : KIN__FD_SOCKET;
+    return 0;
 }
 
 /* What kind of thing it is this time. */
@@ -243,10 +255,10 @@ static int examine(struct kin__op *op, uint8_t kind)
         return 0;
     if (kin__io_fails("fstat", ENOMEM) || fstat(op->fd, &status) < 0)
         return -errno;
+    if (kin__unlikely(is_message(op)))
+        return examine_for_message(op, &status);
     if (S_ISSOCK(status.st_mode))
-        op->fd_kind = is_datagram_socket(op->fd) ? KIN__FD_DATAGRAM : KIN__FD_SOCKET;
-    else if (op->kind == KIN__OP_RECEIVE_MESSAGE || op->kind == KIN__OP_SEND_MESSAGE)
-        return -ENOTSOCK;
+        op->fd_kind = KIN__FD_SOCKET;
     else if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) || S_ISBLK(status.st_mode))
         op->fd_kind = KIN__FD_FILE;
     else

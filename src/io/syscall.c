@@ -102,35 +102,6 @@ static ssize_t try_read(const struct kin__op *op)
     return read(op->fd, op->into, op->size);
 }
 
-static ssize_t try_receive_message(const struct kin__op *op)
-{
-    if (kin__io_fails("recvmsg", EIO))
-        return -1;
-    return recvmsg(op->fd, op->message, op->flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-}
-
-/* The error of the call stays as it is. */
-static bool reading_is_over(const struct kin__op *op)
-{
-    struct pollfd pollfd = { .fd = op->fd, .events = POLLRDHUP };
-    int error = errno;
-    bool over = op->fd_kind == KIN__FD_DATAGRAM && poll(&pollfd, 1, 0) > 0 &&
-                (pollfd.revents & POLLRDHUP);
-
-    errno = error;
-    return over;
-}
-
-static ssize_t end_of_datagrams(const struct kin__op *op)
-{
-    if (op->kind == KIN__OP_RECEIVE_MESSAGE) {
-        op->message->msg_namelen = 0;
-        op->message->msg_controllen = 0;
-        op->message->msg_flags = 0;
-    }
-    return 0;
-}
-
 ssize_t kin__without_sigpipe(ssize_t (*call)(const void *arg), const void *arg)
 {
     sigset_t pipe, before, pending;
@@ -178,6 +149,15 @@ static ssize_t try_write(const struct kin__op *op)
                                 op);
 }
 
+/* ------------------------------------------------------ datagrams and messages */
+
+static ssize_t try_receive_message(const struct kin__op *op)
+{
+    if (kin__io_fails("recvmsg", EIO))
+        return -1;
+    return recvmsg(op->fd, op->message, op->flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+}
+
 static bool to_unix_address(const struct msghdr *message)
 {
     const struct sockaddr *to = message->msg_name;
@@ -197,7 +177,22 @@ static ssize_t try_send_message(const struct kin__op *op)
     return n;
 }
 
-static ssize_t try_call(const struct kin__op *op)
+/* What there is to be received where nothing is: 0, the end, or -EAGAIN. */
+static int end_of_datagrams(const struct kin__op *op)
+{
+    struct pollfd pollfd = { .fd = op->fd, .events = POLLRDHUP };
+
+    if (poll(&pollfd, 1, 0) <= 0 || !(pollfd.revents & POLLRDHUP))
+        return -EAGAIN;
+    if (op->kind == KIN__OP_RECEIVE_MESSAGE) {
+        op->message->msg_namelen = 0;
+        op->message->msg_controllen = 0;
+        op->message->msg_flags = 0;
+    }
+    return 0;
+}
+
+static ssize_t try_datagram(const struct kin__op *op)
 {
     switch (op->kind) {
     case KIN__OP_READ: return try_read(op);
@@ -207,6 +202,23 @@ static ssize_t try_call(const struct kin__op *op)
     default: return try_accept(op);
     }
 }
+
+/* Apart, so that reading and writing streams pays nothing for it. */
+static __attribute__((noinline)) int op_try_datagram(const struct kin__op *op)
+{
+    ssize_t n;
+
+    do
+        n = try_datagram(op);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0)
+        return (int)n;
+    if (errno == EAGAIN && op->fd_kind == KIN__FD_DATAGRAM && op->events == KIN_READABLE)
+        return end_of_datagrams(op);
+    return -errno;
+}
+
+/* --------------------------------------------------------------------- all of them */
 
 int kin__op_try(struct kin__op *op)
 {
@@ -218,11 +230,12 @@ int kin__op_try(struct kin__op *op)
         if (ready < 0 || op->kind == KIN__OP_POLL)
             return ready;
     }
+    if (op->kind >= KIN__OP_RECEIVE_MESSAGE || op->fd_kind == KIN__FD_DATAGRAM)
+        return op_try_datagram(op);
     do
-        n = try_call(op);
+        n = op->kind == KIN__OP_READ ? try_read(op)
+            : op->kind == KIN__OP_WRITE ? try_write(op) : try_accept(op);
     while (n < 0 && errno == EINTR);
-    if (n < 0 && errno == EAGAIN && op->events == KIN_READABLE && reading_is_over(op))
-        n = end_of_datagrams(op);
     return n < 0 ? -errno : (int)n;
 }
 
