@@ -32,15 +32,13 @@ static kin_address v6_address(uint16_t port)
                           .length = sizeof(struct sockaddr_in6) };
 }
 
-/* Where nobody listens, of both families; a port that was just given back. */
+/* Where nobody listens, of both families. No port that was just given back: another program
+ * may get it, or the very socket that is to be connected. */
 static void dead_addresses(kin_address *list, int count)
 {
-    struct sockaddr_in address;
-
-    CHECK_CODE(kin_close(tcp_listener(&address, 0)), 0);
     for (int i = 0; i < count; i++)
-        list[i] = i % 5 == 4 ? v6_address(address.sin_port)
-                             : v4_address(INADDR_LOOPBACK + (unsigned)i, address.sin_port);
+        list[i] = i % 5 == 4 ? v6_address(htons(1))
+                             : v4_address(INADDR_LOOPBACK + (unsigned)i, htons(1));
 }
 
 /* What listens there, and what fills its queue up; descriptors to be closed. */
@@ -239,7 +237,6 @@ IO_TEST(E3_the_error_names_each_address_and_its_reason)
     struct leaves leaves = { .text = "" };
     kin_address list[2];
     const kin_error *first;
-    char wanted[128];
 
     list[0] = (kin_address){ .local = { AF_UNIX, "/no/such/socket" },
                              .length = sizeof list[0].local };
@@ -248,9 +245,7 @@ IO_TEST(E3_the_error_names_each_address_and_its_reason)
     first = kin_error_last()->child;
     CHECK_STR(first->name, "unix:/no/such/socket");
     CHECK_STR(first->message, "unix:/no/such/socket: No such file or directory");
-    snprintf(wanted, sizeof wanted, "127.0.0.1:%d: Connection refused",
-             ntohs(list[1].v4.sin_port));
-    CHECK_STR(first->next->message, wanted);
+    CHECK_STR(first->next->message, "127.0.0.1:1: Connection refused");
     CHECK_CODE(first->next->code, -ECONNREFUSED);
     CHECK(first->next->next == NULL);
     kin_error_walk(kin_error_last(), kin_match_all(), &leaves, note_leaf);
@@ -352,12 +347,25 @@ IO_TEST(connect_obeys_the_limit_around_it)
     place_end(&full);
 }
 
-/* Both have been told that they are connected before either has run. */
-IO_TEST(C2_two_that_connect_in_the_same_turn_make_one_descriptor)
+static int accept_all(int listener)
+{
+    int count = 0, fd;
+
+    while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        CHECK_INT(close(fd), 0);
+        count++;
+    }
+    return count;
+}
+
+/* Two that hang have room to connect, and then their pauses end, while nobody else can run.
+ * How many of them did connect. */
+static int connect_in_the_same_turn(void)
 {
     struct place full[2];
     kin_address list[2];
     struct connecting c = { list, 2, 0, false };
+    int connected = 0;
     kin_group g = kin_group_open();
 
     for (int i = 0; i < 2; i++) {
@@ -366,20 +374,29 @@ IO_TEST(C2_two_that_connect_in_the_same_turn_make_one_descriptor)
     }
     kin_spawn(&g, connect_to, &c);
     kin_sleep(KIN_MS(350));
-    for (int i = 0; i < 2; i++)         /* without kin, so that nobody else runs meanwhile */
-        CHECK_INT(close(accept4(full[i].listener, NULL, NULL, SOCK_CLOEXEC)), 0);
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(accept_all(full[i].listener), 2);
     kin_blocking_begin();
-    usleep(150000);                     /* both pauses between two questions are over */
+    usleep(150000);
     kin_blocking_end();
     CHECK_CODE(kin_group_close(&g, 0), 0);
     CHECK(c.result >= 0);
     CHECK_CODE(kin_close(c.result), 0);
-    /* each connected: two are in each queue again */
     for (int i = 0; i < 2; i++) {
-        CHECK_CODE(kin_close(kin_accept(full[i].listener)), 0);
-        CHECK_CODE(kin_close(kin_accept(full[i].listener)), 0);
+        connected += accept_all(full[i].listener);
         place_end(&full[i]);
     }
+    return connected;
+}
+
+/* One of them may have begun to run just before, and win alone; that is rare. */
+IO_TEST_LIMIT(C2_two_that_connect_in_the_same_turn_make_one_descriptor, 60)
+{
+    int connected = 0;
+
+    for (int i = 0; i < 20 && connected < 2; i++)
+        connected = connect_in_the_same_turn();
+    CHECK_INT(connected, 2);
 }
 
 /* ---------------------------------------------------------------- cancellation */
