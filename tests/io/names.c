@@ -88,13 +88,13 @@ static int find_name(const char *host, const char *service, const struct addrinf
 
 static void release_names(struct addrinfo *found)
 {
-    released++;
     while (found) {
         struct addrinfo *next = found->ai_next;
 
         free(found);
         found = next;
     }
+    released++;
 }
 
 static void take_over(void)
@@ -104,6 +104,8 @@ static void take_over(void)
     open_gate = false;
 }
 
+/* Those that were abandoned are awaited, too, before descriptors are counted: glibc opens
+ * files of its own for a moment when a new thread allocates memory. */
 #define AWAIT(condition)                                                                  \
     while (!(condition))                                                                  \
         CHECK_CODE(kin_sleep(KIN_MS(1)), 0)
@@ -504,11 +506,11 @@ REMOTE_TEST(C7_what_waits_in_line_and_is_cancelled_is_never_asked)
 static void abandon(int from, int to)
 {
     static struct asking asking[200];
-    int before = asked;
+    int before = hanging;
     kin_group g = kin_group_open();
 
     spawn_hanging(&g, asking, from, to, NULL);
-    AWAIT(asked == before + to - from);
+    AWAIT(hanging == before + to - from);
     kin_cancel(&g, "enough");
     CHECK_CODE(kin_group_close(&g, 0), 0);
 }
@@ -591,7 +593,7 @@ TEST(T66_the_end_of_a_run_and_of_the_process_wait_for_no_look_up)
     CHECK_INT(hanging, 5);
     open_gate = true;
     CHECK_CODE(kin_run(ask_for, &asking), 0);
-    while (released < 5)
+    while (released < asked)
         usleep(1000);
     open_gate = false;
     CHECK_CODE(kin_run(abandon_in_run, NULL), 0);
@@ -616,6 +618,7 @@ REMOTE_TEST(T66_when_some_give_up_those_in_line_begin)
     CHECK_CODE(kin_group_close(&g, 0), 0);
     for (int i = 4; i < MANY; i++)
         CHECK_INT(asking[i].result, 1);
+    AWAIT(released == asked);
 }
 
 /* ------------------------------------------------------------------------ forks */
@@ -696,6 +699,7 @@ REMOTE_TEST(C7_without_a_thread_there_is_a_code)
     open_gate = true;
     CHECK_CODE(kin_group_close(&g, 0), -EAGAIN);
     CHECK_INT(asking[9].result, 1);
+    AWAIT(released == asked);
 }
 
 REMOTE_TEST(E1_what_cannot_be_had_has_a_code)
