@@ -54,7 +54,7 @@ static void find_types(const struct kin__file_call *call, ssize_t end)
             continue;
         entry->d_type = DT_UNKNOWN;
         if (fstatat(call->fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
-            entry->d_type = IFTODT(status.st_mode);
+            entry->d_type = (unsigned char)IFTODT(status.st_mode);
     }
 }
 

@@ -141,37 +141,56 @@ TEST(Q4_whichever_request_or_call_fails_nothing_is_left)
     leave_place(place);
 }
 
-struct shared {
-    kin_directory directory;
-    int codes[2];
-    int next;
-};
-
-static int next_of_shared(void *arg)
+static int next_of_it(void *arg)
 {
-    struct shared *shared = arg;
     struct kin_entry entry;
-    int place = shared->next++;
 
-    shared->codes[place] = kin_directory_next(&shared->directory, &entry);
-    return 0;
+    return kin_directory_next(arg, &entry);
 }
 
 FILE_TEST(E5_a_directory_is_for_one_task_at_a_time)
 {
-    struct shared shared = { .next = 0 };
+    kin_directory directory;
+    kin_task task;
 
     make_one_of_each();
-    CHECK_CODE(kin_directory_open(&shared.directory, "."), 0);
+    CHECK_CODE(kin_directory_open(&directory, "."), 0);
     kin_group g = kin_group_open();
-    kin_spawn(&g, next_of_shared, &shared);
-    kin_spawn(&g, next_of_shared, &shared);
-    CHECK_CODE(kin_yield(), 0);
-    CHECK_CODE(kin_directory_close(&shared.directory), KIN_EBUSY);
+    occupy_all_threads(&g);
+    kin_spawn(&g, next_of_it, &directory, .task = &task);
+    while (!directory.busy)
+        CHECK_CODE(kin_yield(), 0);
+    CHECK_CODE(next_of_it(&directory), KIN_EBUSY);
+    CHECK_CODE(kin_directory_close(&directory), KIN_EBUSY);
+    free_threads();
     CHECK_CODE(kin_group_close(&g, 0), 0);
-    CHECK_CODE(shared.codes[0], 1);
-    CHECK_CODE(shared.codes[1], KIN_EBUSY);
-    CHECK_CODE(kin_directory_close(&shared.directory), 0);
+    CHECK_INT(task.code, 1);
+    CHECK_CODE(kin_directory_close(&directory), 0);
+}
+
+/* A call that stands in line is called off, and has taken nothing. */
+FILE_TEST(C7_a_call_that_has_not_begun_is_called_off)
+{
+    kin_directory directory;
+    kin_task task;
+
+    make_one_of_each();
+    CHECK_CODE(kin_directory_open(&directory, "."), 0);
+    kin_group g = kin_group_open();
+    occupy_all_threads(&g);
+    kin_spawn(&g, next_of_it, &directory, .task = &task);
+    while (!directory.busy)
+        CHECK_CODE(kin_yield(), 0);
+    CHECK_CODE(kin_cancel(&task, NULL), 0);
+    while (task.status == KIN_PENDING)
+        CHECK_CODE(kin_yield(), 0);
+    CHECK_INT(task.status, KIN_CANCELLED);
+    free_threads();
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    for (int i = 0; i < 4; i++)
+        CHECK_CODE(next_of_it(&directory), 1);
+    CHECK_CODE(next_of_it(&directory), 0);
+    CHECK_CODE(kin_directory_close(&directory), 0);
 }
 
 static int note_turn(void *arg)

@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -62,6 +63,40 @@ static inline int entries(const char *path)
         n++;
     closedir(dir);
     return n;
+}
+
+static sem_t go;
+static _Atomic int occupied;
+
+static inline int wait_for_go(void *arg)
+{
+    (void)arg;
+    occupied++;
+    while (sem_wait(&go) < 0)
+        ;
+    return 0;
+}
+
+static inline int occupy(void *arg)
+{
+    return kin_thread_run(wait_for_go, arg);
+}
+
+/* As many as a run may have: from then on jobs stand in line. */
+static inline void occupy_all_threads(kin_group *group)
+{
+    sem_init(&go, 0, 0);
+    occupied = 0;
+    for (int n = 0; n < 40; n++)
+        kin_spawn(group, occupy, NULL, .name = "occupy");
+    while (occupied < 40)
+        CHECK_CODE(kin_sleep(KIN_MS(1)), 0);
+}
+
+static inline void free_threads(void)
+{
+    for (int n = 0; n < 40; n++)
+        sem_post(&go);
 }
 
 static inline void make_file(const char *path, const char *text)

@@ -146,7 +146,8 @@ FILE_TEST(F1_one_waits_at_a_time_and_close_wakes_it)
     CHECK(kin_file_watch_add(&waiter.watch, ".", IN_CREATE) > 0);
     kin_group g = kin_group_open();
     kin_spawn(&g, wait_for_event, &waiter);
-    CHECK_CODE(kin_sleep(KIN_MS(1)), 0);
+    while (!waiter.watch.busy)
+        CHECK_CODE(kin_yield(), 0);
     CHECK_CODE(kin_file_watch_next(&waiter.watch, &event), KIN_EBUSY);
     CHECK_CODE(kin_file_watch_close(&waiter.watch), 0);
     CHECK_CODE(kin_group_close(&g, 0), 0);
