@@ -17,7 +17,6 @@
 #include <kin.h>
 #include <kin_io.h>
 #include <kin_os.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -354,7 +353,7 @@ static int part(void *arg)
     size_t most = 1 << 20;
     int n = 1;
 
-    shutdown(c->fd, SHUT_WR);
+    kin_shutdown(c->fd, SHUT_WR);
     for (size_t got = 0; n > 0 && got < most; got += (size_t)n)
         n = receive(c);
     return n < 0 ? n : 0;
@@ -403,17 +402,15 @@ static int serve_client(int fd, void *arg)
 
 /* --------------------------------------------------------------------- the server */
 
-static int listen_on(int port)
+static int listen_on(const char *port)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t length = sizeof address;
-    int fd = kin_listen((struct sockaddr *)&address, length, 0);
+    kin_address address;
+    int fd = kin_listen_on("127.0.0.1", port);
 
     if (fd < 0)
-        return kin_fail(fd, "port %d", port);
-    getsockname(fd, (struct sockaddr *)&address, &length);
-    printf("port %d\n", ntohs(address.sin_port));
+        return kin_fail(fd, "port %s", port);
+    kin_local_address(fd, &address);
+    printf("port %d\n", ntohs(address.v4.sin_port));
     fflush(stdout);
     return fd;
 }
@@ -421,7 +418,7 @@ static int listen_on(int port)
 static int serve(void *arg)
 {
     struct kin_serve_counts counts;
-    int rc, fd = listen_on(*(int *)arg);
+    int rc, fd = listen_on(arg);
 
     if (fd < 0)
         return fd;
@@ -438,9 +435,7 @@ static int serve(void *arg)
 
 int main(int argc, char **argv)
 {
-    int port = argc > 1 ? atoi(argv[1]) : 0;
-
     if (argc > 2)
         most_time = KIN_S(atoi(argv[2]));
-    return kin_main(serve, &port);
+    return kin_main(serve, argc > 1 ? argv[1] : "0");
 }

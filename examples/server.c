@@ -11,8 +11,6 @@
 #include <kin.h>
 #include <kin_io.h>
 #include <kin_os.h>
-#include <netinet/in.h>
-#include <stdlib.h>
 
 static int echo(int fd, void *arg)
 {
@@ -32,17 +30,15 @@ static int echo(int fd, void *arg)
     return rc;
 }
 
-static int listen_on(int port)
+static int listen_on(const char *port)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t length = sizeof address;
-    int fd = kin_listen((struct sockaddr *)&address, length, 0);
+    kin_address address;
+    int fd = kin_listen_on("127.0.0.1", port);
 
     if (fd < 0)
-        return kin_fail(fd, "port %d", port);
-    getsockname(fd, (struct sockaddr *)&address, &length);
-    printf("port %d\n", ntohs(address.sin_port));
+        return kin_fail(fd, "port %s", port);
+    kin_local_address(fd, &address);
+    printf("port %d\n", ntohs(address.v4.sin_port));
     fflush(stdout);
     return fd;
 }
@@ -50,7 +46,7 @@ static int listen_on(int port)
 static int serve(void *arg)
 {
     struct kin_serve_counts counts;
-    int rc, fd = listen_on(*(int *)arg);
+    int rc, fd = listen_on(arg);
 
     if (fd < 0)
         return fd;
@@ -65,7 +61,5 @@ static int serve(void *arg)
 
 int main(int argc, char **argv)
 {
-    int port = argc > 1 ? atoi(argv[1]) : 0;
-
-    return kin_main(serve, &port);
+    return kin_main(serve, argc > 1 ? argv[1] : "0");
 }
