@@ -6,6 +6,7 @@ load, to hostile clients, and while it ends. Prints TAP.
 """
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -97,7 +98,8 @@ ANSWERS = [
     ("a_query_is_not_part_of_the_path", request(target=b"/?a=b"), 200, False),
     ("an_absolute_target", request(target=b"http://a/"), 200, False),
     ("no_such_page", request(target=b"/none"), 404, False),
-    ("nothing_to_post_to", request(b"POST", headers=b"Host: a\r\nContent-Length: 0\r\n"), 404, False),
+    ("nothing_to_post_to",
+     request(b"POST", headers=b"Host: a\r\nContent-Length: 0\r\n"), 404, False),
     ("a_method_that_is_not_allowed", request(b"DELETE"), 405, False),
     ("a_body_that_nobody_asked_for",
      request(headers=b"Host: a\r\nContent-Length: 3\r\n", body=b"abc"), 200, False),
@@ -107,7 +109,8 @@ ANSWERS = [
      request(version=b"1.0", headers=b"Connection: keep-alive\r\n"), 200, False),
     ("an_upgrade_is_not_taken",
      request(headers=b"Host: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n"), 200, False),
-    ("empty_headers", request(headers=b"X:\r\nHost: a\r\nY: \r\nExpect:100-continue\r\n"), 200, False),
+    ("empty_headers",
+     request(headers=b"X:\r\nHost: a\r\nY: \r\nExpect:100-continue\r\n"), 200, False),
     ("lines_before_a_request", b"\r\n\r\n" + GET, 200, False),
     # what ends the connection
     ("no_host", request(headers=b""), 400, True),
@@ -127,7 +130,8 @@ ANSWERS = [
      request(headers=b"Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n"), 400, True),
     ("a_length_beyond_64_bits",
      request(headers=b"Host: a\r\nContent-Length: 99999999999999999999999\r\n"), 400, True),
-    ("a_body_too_long", request(b"POST", b"/echo", b"Host: a\r\nContent-Length: 4097\r\n"), 413, True),
+    ("a_body_too_long",
+     request(b"POST", b"/echo", b"Host: a\r\nContent-Length: 4097\r\n"), 413, True),
     ("chunks_too_long", request(b"POST", b"/echo", b"Host: a\r\nTransfer-Encoding: chunked\r\n",
                                 b"1001\r\n" + b"x" * 4097 + b"\r\n0\r\n\r\n"), 413, True),
     ("a_chunk_of_no_size", request(b"POST", b"/echo", b"Host: a\r\nTransfer-Encoding: chunked\r\n",
@@ -337,6 +341,41 @@ def check_drain_under_load():
               (broken, done))
 
 
+# -------------------------------------------------------------- faults everywhere
+
+KINDS = ("fail_request", "cancel_call", "cancel_wait")
+BAD = re.compile(r"misuse|deadlock|Sanitizer")
+MOST_TO_BEGIN = 20          # requests for memory, without which a run does not even begin
+
+
+def live(variables):
+    """A short life; how it ended, and what it said."""
+    with Server("http_server", **variables) as server:
+        if server.port:
+            try:
+                exchange(server, GET + LAST)
+            except (OSError, ValueError):
+                pass                # a client may have to suffer, but nothing else
+            server.terminate()
+        return server.end()
+
+
+def check_faults():
+    for kind in KINDS:
+        bad, place, counted = [], 0, None
+        while counted is None or place <= counted:
+            place += 1
+            code, _, err = live({"KIN_FAULT": f"{kind}:{place}"})
+            counts = re.findall(r"there were (\d+) requests, (\d+) calls, (\d+) waits", err)
+            may_fail = kind == "fail_request" and place <= MOST_TO_BEGIN
+            over = code in (0, 1) or code == -signal.SIGTERM and counts     # it had ended before
+            if not over or BAD.search(err) or not (counts or may_fail):
+                bad.append((place, code, err))
+                break
+            counted = int(counts[-1][KINDS.index(kind)]) if counts else None
+        check(f"Q4_it_ends_well_with_any_{kind}", not bad and place > 2, (place, bad))
+
+
 with Server("http_server") as server:
     check_curl(server)
     check_answers(server)
@@ -353,4 +392,5 @@ with Server("http_server") as server:
 check_slow()
 check_drain()
 check_drain_under_load()
+check_faults()
 finish()

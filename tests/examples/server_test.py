@@ -36,11 +36,12 @@ def finish():
 class Server:
     """Ended by SIGTERM at the latest when the block is left."""
 
-    def __init__(self, name, *arguments):
+    def __init__(self, name, *arguments, **variables):
         self.process = subprocess.Popen(
             [build / f"example-{name}", "0", *arguments], stdin=subprocess.DEVNULL, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.port = int(self.process.stdout.readline().split()[1])
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | variables)
+        words = self.process.stdout.readline().split()
+        self.port = int(words[1]) if words else None    # it may have failed before
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT)
