@@ -3,7 +3,7 @@
 Prints TAP.
 
     check.py SOURCE-DIR --cc COMPILER…          names, prototypes, members, links, examples
-    check.py SOURCE-DIR --points PROGRAM [--without-http]
+    check.py SOURCE-DIR --points PROGRAM [--without http] [--without tls]
                                                 what each page says about cancellation
 
 A page is read as lines of mdoc: the macros are few and always at the beginning of a
@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 
-HEADERS = ('kin.h', 'kin_io.h', 'kin_os.h', 'kin_ext.h', 'kin_http.h')
+HEADERS = ('kin.h', 'kin_io.h', 'kin_os.h', 'kin_ext.h', 'kin_http.h', 'kin_tls.h')
 NOT_FOR_USERS = {'KIN_PRINTF', 'KIN_STRING'}        # help to declare other things
 # They make values, constants or declarations: there is no call that could be cancelled.
 VALUES = {'KIN_US', 'KIN_MS', 'KIN_S', 'KIN_CODE', 'KIN_CODES', 'KIN_SEMAPHORE',
@@ -36,14 +36,17 @@ STRUCTURES = {
     'kin_serve_counts': 'kin_serve', 'kin_socket_options': 'kin_listen_at',
     'kin_entry': 'kin_directory_open', 'kin_file_event': 'kin_file_watch_open',
     'kin_http_request': 'kin_http',
-    'kin_http_response': 'kin_http'}
+    'kin_http_response': 'kin_http', 'kin_tls_options': 'kin_tls_client_open',
+    'kin_tls_certificate': 'kin_tls_client_open', 'kin_tls_connect_options': 'kin_tls_connect',
+    'kin_tls_facts': 'kin_tls_connect'}
 KINS = {'kin_task': {'state', 'id', 'next', 'waiters'}}
 IN_THE_TEXT = {'kin_error', 'kin_match', 'kin_wait_ops'}    # the others have a list of members
 # Cancelled, and yet they wait, for tasks or processes to end, or to be woken.
 WAIT_ALWAYS = {'kin_group_close', 'kin_group_leave', 'KIN_GROUP', 'kin_wait_park',
                'kin_process_end', 'kin_process_communicate'}
-# A closed port, refused at once.
-FAIL_UNCANCELLED = {'kin_http', 'kin_http_with', 'kin_http_get'}
+# A closed port, refused at once; a peer that has gone.
+FAIL_UNCANCELLED = {'kin_http', 'kin_http_with', 'kin_http_get', 'kin_tls_connect',
+                    'kin_tls_connect_with', 'kin_tls_accept', 'kin_tls_accept_at'}
 
 results = []
 
@@ -307,6 +310,7 @@ PRELUDE = r'''
 #include "kin_os.h"
 #include "kin_ext.h"
 #include "kin_http.h"
+#include "kin_tls.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -382,7 +386,7 @@ def judge(name, kind, got):
     return None
 
 
-def check_points(pages, points, without_http):
+def check_points(pages, points, without):
     done = subprocess.run([points], capture_output=True, text=True, timeout=120)
     lines = [line.split() for line in done.stdout.splitlines() if line.count(' ') == 4]
     got = {name: (code, told == '1', switched == '1', free)
@@ -392,7 +396,7 @@ def check_points(pages, points, without_http):
     if done.returncode != 0:
         return
     said = {name: kind for page in pages for name, kind in page.cancellation().items()
-            if not (without_http and 'http' in name)}
+            if not any(f'kin_{library}' in name for library in without)}
     for name, kind in sorted(said.items()):
         wrong = judge(name, kind, got)
         rule = 'C1' if kind == 'always' else 'C4'
@@ -404,12 +408,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('source', type=pathlib.Path)
     parser.add_argument('--points')
-    parser.add_argument('--without-http', action='store_true')
+    parser.add_argument('--without', action='append', default=[])
     parser.add_argument('--cc', nargs=argparse.REMAINDER, default=['cc'])
     arguments = parser.parse_args()
     pages = read_pages(arguments.source)
     if arguments.points:
-        check_points(pages, arguments.points, arguments.without_http)
+        check_points(pages, arguments.points, arguments.without)
     else:
         headers = Headers(arguments.source)
         check_names(headers, pages)

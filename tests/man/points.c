@@ -18,6 +18,12 @@
 #if WITH_HTTP
 #include "kin_http.h"
 #endif
+#if WITH_TLS
+#include "kin_tls.h"
+
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#endif
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -1755,6 +1761,113 @@ POINT_OF(kin_http_response_free, freed(&(kin_http_response){ .status = 200 }, 0)
 POINT_OF(kin_match_http, kin_match_http())
 POINT_OF(kin_match_http_client_error, kin_match_http_client_error())
 POINT_OF(kin_match_http_server_error, kin_match_http_server_error())
+#endif
+
+/* -------------------------------------------------------------------------- TLS */
+
+#if WITH_TLS
+static kin_tls_context *tls_client(void)
+{
+    static kin_tls_context *context;
+
+    if (!context && kin_tls_client_open(&context, .insecure = true) < 0)
+        abort();
+    return context;
+}
+
+/* One that nobody will ever see. */
+static char *certificate(void)
+{
+    X509 *made = X509_new();
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *text;
+
+    X509_gmtime_adj(X509_getm_notBefore(made), 0);
+    X509_gmtime_adj(X509_getm_notAfter(made), 3600);
+    X509_set_pubkey(made, key);
+    if (!X509_sign(made, key, EVP_sha256()) || !PEM_write_bio_X509(bio, made) ||
+        !PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) || BIO_write(bio, "", 1) != 1)
+        abort();
+    X509_free(made);
+    EVP_PKEY_free(key);
+    BIO_get_mem_data(bio, &text);
+    return text;
+}
+
+static kin_tls_context *tls_server(void)
+{
+    static kin_tls_context *context;
+
+    if (!context && kin_tls_server_open(&context, .certificate.pem = certificate()) < 0)
+        abort();
+    return context;
+}
+
+/* A peer that has gone: the handshake fails at once. */
+static int gone(void)
+{
+    int fds[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+        abort();
+    close(fds[1]);
+    return fds[0];
+}
+
+static kin_stream unsafe;
+
+POINT_CODE(kin_tls_connect, kin_tls_connect(&unsafe, gone(), tls_client()))
+POINT_CODE(kin_tls_accept, kin_tls_accept(&unsafe, gone(), tls_server()))
+POINT_CODE(kin_tls_accept_at, kin_tls_accept_at(KIN_HERE, &unsafe, gone(), tls_server()))
+
+POINT(kin_tls_connect_with)
+{
+    const struct kin_tls_connect_options options = { .at = KIN_HERE };
+
+    return kin_tls_connect_with(&unsafe, gone(), tls_client(), &options);
+}
+
+static int with_context(int (*open)(kin_tls_context **, const struct kin_tls_options *),
+                        const struct kin_tls_options *options)
+{
+    kin_tls_context *context;
+    int rc = open(&context, options);
+
+    kin_tls_context_free(context);
+    return rc;
+}
+
+static const struct kin_tls_options any = { .at = KIN_HERE, .insecure = true };
+
+static int server_without(int (*open)(kin_tls_context **, const struct kin_tls_options *))
+{
+    return with_context(open, &(struct kin_tls_options){ .at = KIN_HERE }) == KIN_EINVAL
+               ? 0 : KIN_EINVAL;
+}
+
+POINT_CODE(kin_tls_client_open_with, with_context(kin_tls_client_open_with, &any))
+POINT_CODE(kin_tls_server_open_with, server_without(kin_tls_server_open_with))
+POINT_OF(kin_tls_context_free, (kin_tls_context_free(NULL), 0))
+POINT_OF(kin_tls_facts, kin_tls_facts(&unsafe, &(struct kin_tls_facts){ 0 }))
+POINT_OF(kin_tls_session_get, kin_tls_session_get(&unsafe))
+POINT_OF(kin_tls_session_free, (kin_tls_session_free(NULL), 0))
+
+POINT(kin_tls_client_open)
+{
+    kin_tls_context *context;
+    int rc = kin_tls_client_open(&context, .insecure = true);
+
+    kin_tls_context_free(context);
+    return rc;
+}
+
+POINT(kin_tls_server_open)
+{
+    kin_tls_context *context;
+
+    return kin_tls_server_open(&context, .least = 13) == KIN_EINVAL ? 0 : KIN_EINVAL;
+}
 #endif
 
 /* -------------------------------------------------------------------- trying them */
