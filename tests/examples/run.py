@@ -92,6 +92,8 @@ def check_names(page, examples):
 
 examples = sorted((source / "examples").glob("*.c"))
 for path in examples:
+    if path.stem == "tls" and not (build / "example-tls").exists():     # without OpenSSL
+        continue
     if path.stem != "crawl" and path.stem not in SERVERS:
         check_example(path)
 if (build / "example-crawl").exists():
