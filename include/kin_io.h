@@ -146,7 +146,8 @@ KIN_API ssize_t kin_receive_fds(int fd, void *buffer, size_t size, int *fds, siz
 
 /* What a stream is over: descriptors, or TLS (kin_tls.h), or somebody's own. The calls get
  * the stream's arg, obey the rules of kin_read and kin_write_all, and may be under way in one
- * reader and one writer at the same time. */
+ * reader and one writer at the same time. What a cancelled write_all has taken and not yet
+ * sent goes out before what is written next, which may be nothing. */
 struct kin_transport {
     const char *name;                           /* "descriptor", "tls" */
     ssize_t (*read)(void *arg, void *buffer, size_t size);
@@ -168,6 +169,7 @@ typedef struct kin_stream {
     bool full;                  /* the last read took all that there was room for */
     bool reading, writing;      /* somebody does */
     bool ended;                 /* by kin_stream_end */
+    bool cut;                   /* the last write failed: the transport may hold part of it */
     bool keep_open;
 } kin_stream;
 

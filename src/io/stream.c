@@ -80,7 +80,7 @@ static int send_the_last(kin_stream *stream)
 {
     int rc = stream->failed;
 
-    if (rc == 0 && stream->out_end > 0)
+    if (rc == 0 && (stream->out_end > 0 || stream->cut))
         rc = kin__call_begin();
     return rc < 0 ? rc : kin__stream_send_buffer(stream);
 }

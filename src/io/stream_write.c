@@ -26,9 +26,10 @@ int kin__stream_send(kin_stream *stream, const char *data, size_t size, size_t *
     int rc;
 
     *done = 0;
-    if (size == 0)
+    if (size == 0 && !stream->cut)
         return 0;
     rc = stream->transport->write_all(stream->arg, data, size, done);
+    stream->cut = rc < 0;
     if (!may_go_on(rc))
         stream->failed = rc;
     return rc;
