@@ -652,22 +652,37 @@ static void ask_in_the_child(void *arg)
     _exit(0);
 }
 
-TEST(F3_in_the_child_of_a_fork_names_are_looked_up_anew)
+static void check_child(void)
 {
-    static struct asking asking[12];
     struct tap_child child;
-    pthread_t other;
 
 #if defined __SANITIZE_THREAD__
     SKIP("no threads after a fork under ThreadSanitizer");
 #endif
+    tap_fork(&child, ask_in_the_child, NULL);
+    if (!child.exited || child.code != 0)
+        FAIL("%s", child.output);
+}
+
+TEST(F3_in_the_child_of_a_fork_no_thread_is_idle)
+{
+    struct asking asking = { .host = "quick" };
+
+    take_over();
+    CHECK_CODE(kin_run(ask_for, &asking), 0);
+    check_child();
+}
+
+TEST(F3_in_the_child_of_a_fork_names_are_looked_up_anew)
+{
+    static struct asking asking[12];
+    pthread_t other;
+
     take_over();
     other = begin_thread(hang_in_another_run, asking);
     while (hanging < 8)
         usleep(1000);
-    tap_fork(&child, ask_in_the_child, NULL);
-    if (!child.exited || child.code != 0)
-        FAIL("%s", child.output);
+    check_child();
     CHECK_INT(asked, 8);
     open_gate = true;
     pthread_join(other, NULL);
