@@ -241,9 +241,11 @@ IO_TEST(a_writer_stays_when_the_other_side_is_shut)
         CHECK_CODE(kin_shutdown(fds[0], SHUT_RD), 0);
         CHECK_CODE(kin_sleep(KIN_MS(1)), 0);
         before = w.done;
-        drain(fds[1]);
-        while (w.done == before && w.result >= 0)
+        /* The ring, woken for nothing, sends all of it before it says so. */
+        while (w.done == before && w.result >= 0) {
+            drain(fds[1]);
             CHECK_CODE(kin_sleep(KIN_MS(1)), 0);
+        }
         CHECK(w.result > 0);
         CHECK_CODE(kin_shutdown(fds[0], SHUT_WR), 0);
         CHECK_CODE(kin_group_close(&g, 0), 0);
