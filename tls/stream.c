@@ -172,7 +172,8 @@ static int write_failure(struct kin__tls *tls, int result)
 }
 
 /* Makes records of all of it. With the room taken before, there is nothing that could
- * stop it in the middle. */
+ * stop it in the middle; at the beginning a message can that the peer has sent half of (a ticket
+ * in several records): OpenSSL wants to read its end first, and that is a failure here. */
 static int make_records(struct kin__tls *tls, const char *from, size_t size)
 {
     size_t n, room = size + (size / KIN__TLS_RECORD + 1) * KIN__TLS_OVERHEAD;
