@@ -99,9 +99,8 @@ static int set_client(struct kin__tls *tls, const struct kin_tls_connect_options
 static int set_up(struct kin__tls *tls, const struct kin_tls_connect_options *client)
 {
     tls->ssl = SSL_new(tls->context->ssl);
-    if (!tls->ssl || kin__tls_attach(tls) < 0)
+    if (!tls->ssl || kin__tls_attach(tls) < 0 || SSL_set_app_data(tls->ssl, tls) != 1)
         return -ENOMEM;
-    SSL_set_app_data(tls->ssl, tls);
     if (client)
         return set_client(tls, client);
     SSL_set_accept_state(tls->ssl);
