@@ -103,6 +103,7 @@ TLS_TEST_LIMIT(each_allocation_of_openssl_may_fail, 200)
             break;
         k += getenv("TLS_SWEEP") ? 1 : 1 + k / 30;
     }
+    allocations = 0;
     CHECK_INT(life(certificate, ca), 1);        /* nothing is broken for good */
     printf("%ld allocations: %d failed, %d of them with ENOMEM, %d did no harm\n", allocations,
            failed, no_memory, survived);
