@@ -4,14 +4,10 @@
  * descriptor registered, and the call is made again, here, when it is ready: the
  * waiter wakes up with the result.
  *
- * kin's own descriptors are registered once, for both directions, edge-triggered,
- * so that waiting costs no epoll_ctl. An edge is reported once for all that has
- * changed: whoever finds nothing more (EAGAIN) notes that direction as dry, and until
- * the next event nobody needs to try. A read from TCP that got less than it asked
- * for has also seen the end of what is there, unless the peer has half-closed or sent
- * urgent data (then reads end early); that saves one read a message. Closing
- * takes the registration away, but not if a child has inherited the file, hence
- * the generation in each event.
+ * kin's own descriptors are registered once, for both directions, edge-triggered, so
+ * that waiting costs no epoll_ctl; what the edges say is ready.c's. Closing takes the
+ * registration away, but not if a child has inherited the file, hence the generation
+ * in each event.
  *
  * Foreign descriptors may be closed and their numbers used again at any time. They
  * are asked for anew for each wait, with EPOLLONESHOT, whatever the table says
@@ -28,7 +24,6 @@
 enum { EVENTS = 128 };
 
 #define OWN_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | (uint32_t)EPOLLET)
-#define ENDING_EVENTS (EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR)
 
 struct epoll {
     struct kin__io io;
@@ -105,47 +100,23 @@ static int enlist(struct epoll *epoll, int fd, uint32_t events)
     return rc;
 }
 
-/* kin_wait_fd is for every descriptor, also for one that took over the number of one of
- * kin's that was closed with plain close: it does not trust the table. */
-static bool trusts_table(const struct kin__fd *slot, const struct kin__op *op)
-{
-    return slot->kind != KIN__FD_FOREIGN && slot->armed && (op->kind != KIN__OP_POLL || op->sure);
-}
-
 static int enlist_for(struct epoll *epoll, const struct kin__op *op)
 {
     struct kin__fd *slot = &epoll->io.fds[op->fd];
 
-    if (trusts_table(slot, op))
+    if (kin__ready_told(slot, op))
         return 0;
     return enlist(epoll, op->fd, wanted(slot) | kin__io_poll_mask(op->events));
 }
 
 /* -------------------------------------------------------------- operations */
 
-static int attempt(struct kin__fd *slot, struct kin__op *op)
-{
-    int n = kin__op_try(op);
-
-    if (n == -EAGAIN)
-        slot->dry |= (uint8_t)op->events;
-    else if (op->kind == KIN__OP_READ && slot->kind == KIN__FD_TCP && slot->armed && n > 0 &&
-             (size_t)n < op->size && !slot->ended)
-        slot->dry |= KIN_READABLE;
-    return n;
-}
-
-static bool known_dry(const struct kin__fd *slot, const struct kin__op *op)
-{
-    return trusts_table(slot, op) && (slot->dry & op->events);
-}
-
 static bool epoll_start(struct kin__op *op)
 {
     struct epoll *epoll = kin__rt->backend_state;
     struct kin__fd *slot = &epoll->io.fds[op->fd];
 
-    op->result = known_dry(slot, op) ? -EAGAIN : attempt(slot, op);
+    op->result = kin__ready_dry(slot, op) ? -EAGAIN : kin__ready_attempt(slot, op);
     if (op->result != -EAGAIN)
         return true;
     op->result = enlist_for(epoll, op);
@@ -160,27 +131,10 @@ static bool epoll_abort(struct kin__op *op)
 
 /* ------------------------------------------------------------------ events */
 
-/* Of kin's own, what waits to read needs no look: the event was of this moment. */
-static void retry(struct epoll *epoll, struct kin__op *op)
+static void retry(struct kin__fd *slot, struct kin__op *op)
 {
-    struct kin__fd *slot;
-    int n;
-
-    if (!op || !op->waiting)
-        return;
-    slot = &epoll->io.fds[op->fd];
-    n = op->sure && trusts_table(slot, op) ? (int)op->events : attempt(slot, op);
-    if (n != -EAGAIN)
-        kin__op_finish(op, n);
-}
-
-static void note(struct kin__fd *slot, uint32_t events)
-{
-    slot->dry = 0;
-    if (events & ENDING_EVENTS)
-        slot->ended = true;
-    if (slot->armed & EPOLLONESHOT)
-        slot->armed = EPOLLONESHOT;     /* registered still, asleep */
+    if (op && op->waiting)
+        kin__ready_retry(slot, op);
 }
 
 static void call_watch(struct epoll *epoll, int fd, uint32_t events)
@@ -223,11 +177,13 @@ static void dispatch(struct epoll *epoll, const struct epoll_event *event)
 
     if (slot->generation != event->data.u64 >> 32)
         return;
-    note(slot, events);
+    kin__ready_note(slot, events);
+    if (slot->armed & EPOLLONESHOT)
+        slot->armed = EPOLLONESHOT;     /* registered still, asleep */
     if (events & ~(uint32_t)EPOLLOUT)
-        retry(epoll, slot->reader);
+        retry(slot, slot->reader);
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-        retry(epoll, slot->writer);
+        retry(slot, slot->writer);
     call_watch(epoll, fd, events);      /* may make the table grow */
     renew(epoll, fd);
 }

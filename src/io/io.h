@@ -67,11 +67,11 @@ struct kin__fd {
     struct kin__op *reader, *writer;
     struct kin_watch *watch;
     struct kin_wait *closer;    /* kin_close, until the kernel has let go */
-    uint32_t generation;        /* epoll: tells old events from new ones */
-    uint32_t armed;             /* epoll: events last asked for; 0: not registered */
+    uint32_t generation;        /* tells old events from new ones */
+    uint32_t armed;             /* events that the kernel will tell of; 0: not registered */
     uint8_t kind;
-    uint8_t dry;                /* epoll: directions known to have nothing, until an event */
-    bool ended;                 /* epoll: half-closed, or urgent data: short reads say nothing */
+    uint8_t dry;                /* directions known to have nothing, until an event */
+    bool ended;                 /* half-closed, or urgent data: short reads say nothing */
     bool closing;               /* to be closed when the last operation has ended */
     uint32_t holds;             /* calls of file.h that use the number */
 };
@@ -156,6 +156,16 @@ void kin__op_dismiss(struct kin__op *op, int code);
 int kin__op_hold(struct kin__op *op);
 int kin__op_step(struct kin__op *op);
 void kin__op_let_go(struct kin__op *op);
+
+/* ready.c. Is it one of kin's own, and will the kernel tell what the operation waits for? */
+bool kin__ready_told(const struct kin__fd *slot, const struct kin__op *op);
+/* Is there nothing, as long as no event comes? */
+bool kin__ready_dry(const struct kin__fd *slot, const struct kin__op *op);
+/* kin__op_try, and what it says about the descriptor is noted. */
+int kin__ready_attempt(struct kin__fd *slot, struct kin__op *op);
+void kin__ready_note(struct kin__fd *slot, uint32_t poll_events);
+/* An attempt for who is parked: true, and the operation is over; or there was nothing. */
+bool kin__ready_retry(struct kin__fd *slot, struct kin__op *op);
 
 /* Makes room in the table: 0, -EBADF, -ENOMEM. */
 int kin__fd_reserve(struct kin__io *io, int fd);
