@@ -129,6 +129,13 @@ static bool epoll_abort(struct kin__op *op)
     return true;
 }
 
+static void epoll_forget(int fd)
+{
+    struct epoll *epoll = kin__rt->backend_state;
+
+    epoll->io.fds[fd].armed = 0;
+}
+
 /* ------------------------------------------------------------------ events */
 
 static void retry(struct kin__fd *slot, struct kin__op *op)
@@ -269,6 +276,7 @@ const struct kin__io_backend kin__backend_epoll = {
     .base = { "epoll", epoll_open, epoll_close, epoll_poll },
     .start = epoll_start,
     .abort = epoll_abort,
+    .forget = epoll_forget,
     .watch_set = epoll_watch_set,
     .watch_stop = epoll_watch_stop,
     .descriptor = epoll_descriptor,

@@ -52,6 +52,9 @@ int kin__fd_reserve(struct kin__io *io, int fd)
 void kin__io_end(struct kin__io *io)
 {
     assert(io->waiting == 0);
+    for (int fd = 0; fd < io->count; fd++)
+        if (io->fds[fd].closing)        /* by a hook */
+            kin__fd_close(fd);
     kin__os_free(io->fds);
 }
 
@@ -63,21 +66,39 @@ static void detach(struct kin__fd *slot, const struct kin__op *op)
         slot->writer = NULL;
 }
 
-/* The last operation of a descriptor that is to be closed is over. */
-static void let_go(struct kin__fd *slot, int fd)
-{
-    struct kin_wait *closer = slot->closer;
-    int rc = kin__fd_close(fd);
-
-    slot->closing = false;
-    slot->closer = NULL;
-    if (closer)
-        kin_wait_wake(closer, rc);
-}
-
 static bool in_use(const struct kin__fd *slot)
 {
     return slot->reader || slot->writer || slot->holds;
+}
+
+static bool is_held(const struct kin__fd *slot)
+{
+    return in_use(slot) || slot->armed;
+}
+
+static int close_now(struct kin__fd *slot, int fd)
+{
+    slot->generation++;
+    return kin__fd_close(fd);
+}
+
+static void tell_closer(struct kin__fd *slot, int rc)
+{
+    struct kin_wait *closer = slot->closer;
+
+    kin__io()->closing--;
+    slot->closing = false;
+    slot->closer = NULL;
+    if (!closer)
+        return;
+    kin__rt->outside--;
+    kin_wait_wake(closer, rc);
+}
+
+void kin__fd_settle(struct kin__fd *slot, int fd)
+{
+    if (kin__unlikely(slot->closing) && !is_held(slot))
+        tell_closer(slot, close_now(slot, fd));
 }
 
 static void release(struct kin__op *op)
@@ -85,8 +106,7 @@ static void release(struct kin__op *op)
     struct kin__fd *slot = &kin__io()->fds[op->fd];
 
     detach(slot, op);
-    if (kin__unlikely(slot->closing) && !in_use(slot))
-        let_go(slot, op->fd);
+    kin__fd_settle(slot, op->fd);
 }
 
 int kin__fd_hold(int fd)
@@ -107,8 +127,7 @@ void kin__fd_let_go(int fd)
 
     if (slot->holds > 0)                /* else closed without kin, and adopted again */
         slot->holds--;
-    if (slot->closing && !in_use(slot))
-        let_go(slot, fd);
+    kin__fd_settle(slot, fd);
 }
 
 /* Somebody else closes the descriptor under this operation, or its side. */
@@ -131,17 +150,17 @@ static void evict(struct kin__fd *slot, struct kin__op *op, int code)
 }
 
 /* Sends everybody away, and forgets what was known about it. */
-static void vacate(struct kin__fd *slot)
+static void vacate(struct kin__fd *slot, int fd)
 {
     evict(slot, slot->reader, KIN_ECLOSED);
     evict(slot, slot->writer, KIN_ECLOSED);
     if (slot->watch)
         kin_watch_stop(slot->watch);
+    if (slot->armed)
+        kin__io_backend()->forget(fd);
     slot->kind = KIN__FD_FOREIGN;
-    slot->armed = 0;
-    slot->dry = 0;
+    slot->asked = slot->dry = 0;
     slot->ended = false;
-    slot->generation++;
 }
 
 /* A new descriptor of kin's own. Where there is no memory to note that, it is treated
@@ -155,13 +174,13 @@ void kin__fd_adopt(int fd, enum kin__fd_kind kind)
     if (!io || kin__fd_reserve(io, fd) < 0)
         return;
     slot = &io->fds[fd];
-    vacate(slot);
+    vacate(slot, fd);
     slot->reader = slot->writer = NULL;
-    if (slot->closer)
-        kin_wait_wake(slot->closer, -EBADF);
-    slot->closer = NULL;
     slot->holds = 0;
-    slot->closing = false;
+    slot->armed = 0;
+    slot->generation++;
+    if (slot->closing)
+        tell_closer(slot, -EBADF);
     slot->kind = (uint8_t)kind;
 }
 
@@ -542,6 +561,7 @@ static int await_release(int fd)
 
     kin__wait_init(&wait, &closer_waits, &fd);
     kin__io()->fds[fd].closer = &wait;
+    kin__rt->outside++;
     return kin_wait_park(&wait);
 }
 
@@ -555,9 +575,10 @@ int kin_close(int fd)
     slot = &io->fds[fd];
     if (slot->closing)
         return -EBADF;
-    vacate(slot);
-    if (!in_use(slot))
-        return kin__fd_close(fd);
+    vacate(slot, fd);
+    if (!is_held(slot))
+        return close_now(slot, fd);
     slot->closing = true;
+    io->closing++;
     return may_park(kin__rt) ? await_release(fd) : 0;
 }

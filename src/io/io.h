@@ -70,6 +70,7 @@ struct kin__fd {
     uint32_t generation;        /* tells old events from new ones */
     uint32_t armed;             /* events that the kernel will tell of; 0: not registered */
     uint8_t kind;
+    uint8_t asked;              /* uring: times that readability was waited for, see there */
     uint8_t dry;                /* directions known to have nothing, until an event */
     bool ended;                 /* half-closed, or urgent data: short reads say nothing */
     bool closing;               /* to be closed when the last operation has ended */
@@ -81,6 +82,7 @@ struct kin__io {
     struct kin__fd *fds;
     int count;
     unsigned waiting;           /* parked operations */
+    unsigned closing;           /* descriptors that the kernel still holds */
     bool polling;               /* hooks are being called, which must not park */
 };
 
@@ -93,6 +95,9 @@ struct kin__io_backend {
     bool (*start)(struct kin__op *op);
     /* True: it is off. False: asked; it is finished from poll(). Never asked twice. */
     bool (*abort)(struct kin__op *op);
+    /* A descriptor in the table is given up: what the kernel holds of it is asked for; as long
+     * as it does, the slot is armed. */
+    void (*forget)(int fd);
     /* The descriptor's watch (table) has been set, changed, taken away. */
     int (*watch_set)(struct kin_watch *watch);
     void (*watch_stop)(struct kin_watch *watch);
@@ -134,9 +139,6 @@ uint32_t kin__io_poll_mask(unsigned events);
 
 /* The operation's system call, without waiting: its result, or -EAGAIN. */
 int kin__op_try(struct kin__op *op);
-/* May this error of accept be had again by the next call, or was it that one
- * connection's own? */
-bool kin__accept_again(int error);
 /* A system call that shall not raise SIGPIPE: what it returned, and errno. */
 ssize_t kin__without_sigpipe(ssize_t (*call)(const void *arg), const void *arg);
 /* The whole call: 0 or more, or a code. Blocks. */
@@ -180,6 +182,8 @@ int kin__fd_close(int fd);
  * -EBADF, -ENOMEM. */
 int kin__fd_hold(int fd);
 void kin__fd_let_go(int fd);
+/* Closes it, if that is asked for and nothing holds it any more. */
+void kin__fd_settle(struct kin__fd *slot, int fd);
 
 /* A socket of kin's own, or a code. */
 int kin__socket(int family, int type);

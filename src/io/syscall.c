@@ -62,7 +62,8 @@ static int try_poll(int fd, unsigned events)
     return n == 0 ? -EAGAIN : (int)kin__io_events((uint32_t)pollfd.revents, events);
 }
 
-bool kin__accept_again(int error)
+/* May this be had again by the next call, or was it that one connection's own? */
+static bool accept_again(int error)
 {
     switch (error) {
     case EINTR: case ECONNABORTED: case EPROTO: case ENETDOWN: case ENOPROTOOPT:
@@ -84,7 +85,7 @@ static ssize_t try_accept(const struct kin__op *op)
     do
         fd = kin__io_fails("accept", EMFILE)
                  ? -1 : accept4(op->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    while (fd < 0 && kin__accept_again(errno));
+    while (fd < 0 && accept_again(errno));
     return fd;
 }
 

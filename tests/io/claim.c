@@ -310,6 +310,53 @@ IO_TEST(F1_a_hook_closes_without_waiting)
     close_both(bell);
 }
 
+struct end {
+    struct kin_watch watch;
+    kin_event closed;
+    int fds[2];
+};
+
+static void close_at_end(struct kin_watch *watch, unsigned events)
+{
+    struct end *end = watch->arg;
+
+    (void)events;
+    kin_watch_stop(watch);
+    CHECK_CODE(kin_close(end->fds[0]), 0);
+    kin_event_set(&end->closed);
+}
+
+/* Somebody has waited there, and was cancelled: the kernel may know the descriptor still. */
+static int end_after_hook(void *arg)
+{
+    struct end *end = arg;
+    struct call c = { .what = CALL_READ };
+    kin_group g = kin_group_open();
+    kin_task task;
+
+    tcp_pair(end->fds);
+    c.fd = end->fds[0];
+    begin_call(&g, &c, &task, true);
+    CHECK_CODE(kin_cancel(&task, NULL), 0);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    CHECK_CODE(kin_watch_set(&end->watch, KIN_READABLE), 0);
+    return kin_event_wait(&end->closed);
+}
+
+TEST(F1_what_a_hook_closed_is_closed_when_the_run_has_ended)
+{
+    struct end end = { .watch.ready = close_at_end, .watch.arg = &end };
+    int bell[2];
+
+    CHECK_INT(pipe2(bell, O_CLOEXEC), 0);
+    CHECK_INT(write(bell[1], "x", 1), 1);
+    end.watch.fd = bell[0];
+    CHECK_CODE(kin_run(end_after_hook, &end), 0);
+    CHECK_INT(fcntl(end.fds[0], F_GETFD), -1);
+    CHECK_INT(close(end.fds[1]), 0);
+    close_both(bell);
+}
+
 static int close_and_reopen(void *arg)
 {
     int *fds = arg, old = fds[0], more[2];

@@ -357,7 +357,7 @@ IO_TEST(a_busy_kernel_loses_nothing)
 /* The kernel may say that it did not find what it is to cancel, and be wrong. */
 IO_TEST(a_missed_cancellation_is_asked_for_again)
 {
-    struct call c = { .what = CALL_READ };
+    struct call c = { .what = CALL_WAIT, .events = KIN_READABLE };
     kin_group g = kin_group_open();
     kin_task task;
     int fds[2];
@@ -373,29 +373,87 @@ IO_TEST(a_missed_cancellation_is_asked_for_again)
     close_both(fds);
 }
 
-/* Kernels before 6.4 do not wait on a non-blocking pipe. */
-IO_TEST(a_kernel_that_does_not_wait_on_pipes)
+/* One who waits for the third time: by a poll that stays, where there are such. */
+static void wait_often(int fd, int from, struct call *c, kin_group *g)
 {
+    for (int i = 0; i < 2; i++) {
+        char byte;
+
+        CHECK_CODE(kin_spawn(g, call, c), 0);
+        CHECK_CODE(kin_sleep(KIN_MS(1)), 0);
+        CHECK_INT(write(from, "x", 1), 1);
+        while (!c->ended)
+            CHECK_CODE(kin_yield(), 0);
+        CHECK_INT(c->result, 1);
+        c->ended = false;
+        CHECK_INT(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+    }
+    begin_call(g, c, NULL, true);
+}
+
+/* The same for the poll of a descriptor that is to be closed; or there is no room for that. */
+IO_TEST(F1_a_missed_poll_is_called_off_again)
+{
+    static const char *const sites[] = { "uring_cancel", "uring_full" };
+
+    for (int i = 0; i < 2; i++) {
+        struct call c = { .what = CALL_READ };
+        kin_group g = kin_group_open();
+        char byte;
+        int fds[2];
+
+        tcp_pair(fds);
+        c.fd = fds[0];
+        wait_often(fds[0], fds[1], &c, &g);
+        fail_next(sites[i], ENOENT, 3);
+        CHECK_CODE(kin_close(fds[0]), 0);
+        CHECK_INT(failed_so_far(), on_uring() ? 3 : 0);
+        kin__os_fault = NULL;
+        CHECK_INT(fcntl(fds[0], F_GETFD), -1);
+        CHECK_INT(recv(fds[1], &byte, 1, MSG_DONTWAIT), 0);     /* the peer knows, too */
+        CHECK_CODE(kin_group_close(&g, 0), 0);
+        CHECK_CODE(c.result, KIN_ECLOSED);
+        CHECK_CODE(kin_close(fds[1]), 0);
+    }
+}
+
+static int converse(void *arg)
+{
+    struct call c = { .what = CALL_READ };
+    kin_group g = kin_group_open();
     kin_task task;
     int fds[2];
 
-    CHECK_CODE(kin_pipe(fds), 0);
-    for (int i = 0; i < 2; i++) {
-        struct call c = { .what = CALL_READ, .fd = fds[0] };
-        kin_group g = kin_group_open();
-
-        fail_next("uring_old_pipe", EAGAIN, 1000);
-        begin_call(&g, &c, &task, true);
-        CHECK(!c.ended);
-        CHECK_INT(failed_so_far(), on_uring());
-        if (i == 0)
-            CHECK_INT(kin_write(fds[1], "x", 1), 1);
-        else
-            CHECK_CODE(kin_cancel(&task, NULL), 0);
-        CHECK_CODE(kin_group_close(&g, 0), 0);
-        CHECK_CODE(c.result, i == 0 ? 1 : KIN_ECANCELED);
+    (void)arg;
+    tcp_pair(fds);
+    c.fd = fds[0];
+    for (int i = 0; i < 3; i++) {
+        wait_often(fds[0], fds[1], &c, &g);
+        CHECK_INT(send(fds[1], "urgent", 6, MSG_OOB), 6);
+        while (!c.ended)
+            CHECK_CODE(kin_yield(), 0);
+        CHECK_INT(c.result, 5);
+        c.ended = false;
     }
+    CHECK_CODE(kin_spawn(&g, call, &c, .task = &task), 0);
+    CHECK_CODE(kin_sleep(KIN_MS(1)), 0);
+    CHECK_CODE(kin_cancel(&task, NULL), 0);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    CHECK_CODE(c.result, KIN_ECANCELED);
     close_both(fds);
+    return 0;
+}
+
+/* Kernels before 5.13 have no polls that stay. */
+TEST(with_and_without_polls_that_stay)
+{
+    int before = open_descriptors();
+
+    CHECK_CODE(kin_run(converse, NULL), 0);
+    fail_next("uring_multishot", EINVAL, 1);
+    CHECK_CODE(kin_run(converse, NULL), 0);
+    kin__os_fault = NULL;
+    CHECK_INT(open_descriptors(), before);
 }
 
 /* -------------------------------------------------------- which backend it is */

@@ -360,7 +360,7 @@ IO_TEST(F1_cancelled_and_closed_together_it_is_closed_once)
             end(&site);
         CHECK_CODE(kin_close(site.listener), 0);
         if (!(i & 2))
-            end(&site);
+            kin_cancel(&site.task, NULL);       /* it may have ended by now */
         CHECK_CODE(kin_group_close(&g, 0), 0);
         CHECK_INT(1000 - left_to_skip(), 1);
         CHECK(site.result == 0 || site.result == KIN_ECANCELED);
