@@ -1,9 +1,10 @@
 /* The buffers between OpenSSL and the descriptor, and OpenSSL's way to them (a BIO).
  *
- * Why not its own memory BIOs: they have no end of file that is told apart from "nothing yet"
- * for each direction, grow as they like, and move what they hold at each read. This one takes
- * from a fixed buffer and appends to another: a read that finds nothing says "try again"
- * (after the end of the descriptor: "ended"), a write always succeeds unless memory is short.
+ * Why not its own memory BIOs: what kin_read has brought into a buffer would be copied into
+ * theirs first, and they keep the memory that they once needed. This one takes from the buffer
+ * that was read into, and appends to the one that is sent from. A read that finds nothing says
+ * "try again" (after the end of the descriptor: "ended"), a write always succeeds unless memory
+ * is short.
  */
 #include "tls.h"
 
