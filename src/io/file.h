@@ -6,13 +6,15 @@
 #include "io/io.h"
 #include "kin_io.h"
 
+#include <limits.h>
+
 enum kin__file_what {
     KIN__FILE_OPEN, KIN__FILE_READ, KIN__FILE_WRITE, KIN__FILE_SYNC, KIN__FILE_TRUNCATE,
     KIN__FILE_STAT, KIN__FILE_RENAME, KIN__FILE_UNLINK, KIN__FILE_MKDIR, KIN__FILE_LIST,
     KIN__FILE_WATCH
 };
 
-enum { KIN__FILE_PATH = -100 };     /* no descriptor: a path alone */
+enum { KIN__FILE_PATH = INT_MIN };  /* no descriptor: a path alone */
 
 /* One call: on the caller's stack, where a thread or the kernel finds it. */
 struct kin__file_call {

@@ -179,11 +179,11 @@ int kin__file_call(struct kin__file_call *call)
     int rc;
 
     if (!kin__rt)
-        return KIN_ENORUN;
+        return kin__no_run();
     if (!kin__io())
         return -ENOSYS;
     if (call->fd == KIN__FILE_PATH)
-        return enter_and_do(call);
+        return call->path ? enter_and_do(call) : KIN_EINVAL;
     rc = kin__fd_hold(call->fd);
     if (rc < 0)
         return rc;

@@ -18,7 +18,7 @@ int kin_file_watch_open(kin_file_watch *watch)
 {
     *watch = (kin_file_watch){ .fd = -1 };
     if (!kin__rt)
-        return KIN_ENORUN;
+        return kin__no_run();
     if (!kin__io())
         return -ENOSYS;
     watch->fd = kin__io_fails("inotify", EMFILE) ? -1 : inotify_init1(IN_NONBLOCK | IN_CLOEXEC);

@@ -69,7 +69,7 @@ static bool is_listed(const struct kin__uring *u, const struct kin__op *op)
     return op->direct && u->io.fds[op->fd].kind != KIN__FD_FOREIGN;
 }
 
-static bool list(struct kin__uring *u, struct kin__op *op)
+static bool list_polled(struct kin__uring *u, struct kin__op *op)
 {
     unsigned of = op->events & KIN_READABLE ? KIN__OF_READABLE : KIN__OF_WRITABLE;
 
@@ -84,7 +84,7 @@ static bool send_one(struct kin__uring *u, struct kin__op *op)
     struct io_uring_sqe *sqe;
 
     if (is_listed(u, op))
-        return list(u, op);
+        return list_polled(u, op);
     sqe = room(u);
     if (!sqe)
         return false;

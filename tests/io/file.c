@@ -85,7 +85,7 @@ FILE_TEST(E1_what_cannot_be_opened_has_its_code)
     CHECK_CODE(kin_open("link", O_RDONLY | O_NOFOLLOW, 0), -ELOOP);
     CHECK_CODE(kin_open(name, O_RDONLY, 0), -ENAMETOOLONG);
     CHECK_CODE(kin_open("", O_RDONLY, 0), -ENOENT);
-    CHECK_CODE(kin_open(NULL, O_RDONLY, 0), -EFAULT);
+    CHECK_CODE(kin_open(NULL, O_RDONLY, 0), KIN_EINVAL);
 }
 
 static void become_nobody(void)
