@@ -34,16 +34,16 @@ AT_MOST = 1.03                  # times today's
 MUCH_LESS = 0.95
 # The instructions of one operation.
 TODAY = {
-    "yield": 85.3,
-    "spawn_join": 179.8,
-    "cancel_join": 963.1,
-    "limit": 208.0,
-    "limit_wait": 490.7,
-    "semaphore": 293.3,
+    "yield": 86.2,
+    "spawn_join": 172.7,
+    "cancel_join": 958.1,
+    "limit": 207.0,
+    "limit_wait": 502.6,
+    "semaphore": 274.3,
     "queue": 107.1,
     "ping_pong": 189.8,
     "select_8": 741.5,
-    "park_wake_epoll": 1132.3,
+    "park_wake_epoll": 1184.2,
 }
 
 OPERATIONS = 1_000              # of the smaller size; the larger has three times as many
