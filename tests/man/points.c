@@ -1780,9 +1780,10 @@ static char *certificate(void)
 {
     X509 *made = X509_new();
     EVP_PKEY *key = EVP_EC_gen("P-256");
-    BIO *bio = BIO_new(BIO_s_mem());
+    static BIO *bio;                    /* the text is within */
     char *text;
 
+    bio = BIO_new(BIO_s_mem());
     X509_gmtime_adj(X509_getm_notBefore(made), 0);
     X509_gmtime_adj(X509_getm_notAfter(made), 3600);
     X509_set_pubkey(made, key);
