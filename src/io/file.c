@@ -40,7 +40,7 @@ static void adopt_file(int fd, int flags)
 /* ENXIO: a FIFO without a reader, or a socket, or a device that is not there. */
 static int open_when_read(struct kin__file_call *call)
 {
-    int64_t pause = KIN_MS(1);
+    int64_t pause = 0;
     struct stat status;
     int fd = -ENXIO, rc;
 
@@ -48,11 +48,9 @@ static int open_when_read(struct kin__file_call *call)
         rc = kin_stat(call->path, &status);
         if (rc < 0 || !S_ISFIFO(status.st_mode))
             return rc < 0 ? rc : -ENXIO;
-        rc = kin_sleep(pause);
+        rc = kin__io_pause(&pause);
         if (rc < 0)
             return rc;
-        if (pause < KIN_MS(64))
-            pause *= 2;
         fd = kin__file_call(call);
     }
     return fd;
