@@ -25,20 +25,9 @@
 
 enum { FIRST_PASSED = 3 };
 
-static int socket_fact(int fd, int option)
-{
-    int value = -1;
-    socklen_t size = sizeof value;
-
-    if (kin__io_fails("getsockopt", ENOMEM) ||
-        getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0)
-        return -errno;
-    return value;
-}
-
 static int kind_of_foreign_socket(int fd)
 {
-    int type = socket_fact(fd, SO_TYPE), protocol = socket_fact(fd, SO_PROTOCOL);
+    int type = kin__socket_fact(fd, SO_TYPE), protocol = kin__socket_fact(fd, SO_PROTOCOL);
 
     if (type < 0 || protocol < 0)
         return type < 0 ? type : protocol;

@@ -30,13 +30,9 @@ int kin_peer_address(int fd, kin_address *address)
 
 static int check_connection(int fd)
 {
-    int listens = 0;
-    socklen_t size = sizeof listens;
+    int listens = kin__socket_fact(fd, SO_ACCEPTCONN);
 
-    if (kin__io_fails("getsockopt", ENOMEM) ||
-        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0)
-        return -errno;
-    return listens ? KIN_EINVAL : 0;
+    return listens > 0 ? KIN_EINVAL : listens;
 }
 
 int kin_shutdown(int fd, int how)

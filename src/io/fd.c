@@ -252,14 +252,13 @@ static bool is_message(const struct kin__op *op)
 /* For messages alone it matters of what kind a socket is. */
 static kin__cold int examine_for_message(struct kin__op *op, const struct stat *status)
 {
-    int type = 0;
-    socklen_t size = sizeof type;
+    int type;
 
     if (!S_ISSOCK(status->st_mode))
         return -ENOTSOCK;
-    if (kin__io_fails("getsockopt", ENOMEM) ||
-        getsockopt(op->fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
-        return -errno;
+    type = kin__socket_fact(op->fd, SO_TYPE);
+    if (type < 0)
+        return type;
     op->fd_kind = type == SOCK_DGRAM ? KIN__FD_DATAGRAM : KIN__FD_SOCKET;
     return 0;
 }

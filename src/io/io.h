@@ -187,6 +187,8 @@ void kin__fd_settle(struct kin__fd *slot, int fd);
 
 /* A socket of kin's own, or a code. */
 int kin__socket(int family, int type);
+/* What SO_TYPE, SO_ERROR … say of a socket; -errno. */
+int kin__socket_fact(int fd, int option);
 /* Where the run has no descriptors. */
 bool kin__io_without_world(void);
 

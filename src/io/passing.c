@@ -83,12 +83,10 @@ ssize_t kin_receive_fds(int fd, void *buffer, size_t size, int *fds, size_t *cou
 /* Others take the bytes and drop the descriptors, without a word. */
 static int check_unix_socket(int fd)
 {
-    int domain = 0;
-    socklen_t size = sizeof domain;
+    int domain = kin__socket_fact(fd, SO_DOMAIN);
 
-    if (kin__io_fails("getsockopt", ENOMEM) ||
-        getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0)
-        return -errno;
+    if (domain < 0)
+        return domain;
     return domain == AF_UNIX ? 0 : -EOPNOTSUPP;
 }
 

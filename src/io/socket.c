@@ -17,6 +17,17 @@ bool kin__io_without_world(void)
     return kin__rt && !kin__io();
 }
 
+int kin__socket_fact(int fd, int option)
+{
+    int value = 0;
+    socklen_t size = sizeof value;
+
+    if (kin__io_fails("getsockopt", ENOMEM) ||
+        getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0)
+        return -errno;
+    return value;
+}
+
 static bool is_internet(int family)
 {
     return family == AF_INET || family == AF_INET6;
@@ -91,15 +102,12 @@ int kin_accept(int fd)
 
 static int await_connection(int fd)
 {
-    int error = 0, rc = kin_wait_fd(fd, KIN_WRITABLE);
-    socklen_t size = sizeof error;
+    int error, rc = kin_wait_fd(fd, KIN_WRITABLE);
 
     if (rc < 0)
         return rc;
-    if (kin__io_fails("getsockopt", ENOMEM) ||
-        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-        return -errno;
-    return -error;
+    error = kin__socket_fact(fd, SO_ERROR);
+    return error < 0 ? error : -error;
 }
 
 /* A Unix socket whose listener's queue is full says EAGAIN, and there is nothing to
