@@ -55,10 +55,9 @@ static bool is_regular(int fd)
 /* A foreign one may be in blocking mode. */
 static bool is_own_socket(int fd)
 {
-    const struct kin__io *io = kin__io();
+    const struct kin__fd *slot = kin__fd_known(fd);
 
-    return io && fd >= 0 && fd < io->count &&
-           (io->fds[fd].kind == KIN__FD_TCP || io->fds[fd].kind == KIN__FD_SOCKET);
+    return slot && (slot->kind == KIN__FD_TCP || slot->kind == KIN__FD_SOCKET);
 }
 
 static bool in_memory(int fd, off_t at)

@@ -186,8 +186,7 @@ void kin__fd_adopt(int fd, enum kin__fd_kind kind)
 
 bool kin__fd_in_use(int fd)
 {
-    const struct kin__io *io = kin__rt ? kin__io() : NULL;
-    const struct kin__fd *slot = io && fd >= 0 && fd < io->count ? &io->fds[fd] : NULL;
+    const struct kin__fd *slot = kin__fd_known(fd);
 
     return slot && (in_use(slot) || slot->watch || slot->closing);
 }
@@ -195,10 +194,11 @@ bool kin__fd_in_use(int fd)
 /* The kernel wakes nobody whose buffer is full, as long as that is so. */
 void kin__fd_end_writer(int fd)
 {
-    struct kin__op *op = kin__fd_in_use(fd) ? kin__io()->fds[fd].writer : NULL;
+    struct kin__fd *slot = kin__fd_known(fd);
+    struct kin__op *op = slot ? slot->writer : NULL;
 
     if (op && (op->kind == KIN__OP_WRITE || op->kind == KIN__OP_SEND_MESSAGE))
-        evict(&kin__io()->fds[fd], op, -EPIPE);
+        evict(slot, op, -EPIPE);
 }
 
 /* ---------------------------------------------------------- the operations */
@@ -566,18 +566,16 @@ static int await_release(int fd)
 
 int kin_close(int fd)
 {
-    struct kin__io *io = kin__rt ? kin__io() : NULL;
-    struct kin__fd *slot;
+    struct kin__fd *slot = kin__fd_known(fd);
 
-    if (!io || fd < 0 || fd >= io->count)
+    if (!slot)
         return kin__fd_close(fd);
-    slot = &io->fds[fd];
     if (slot->closing)
         return -EBADF;
     vacate(slot, fd);
     if (!is_held(slot))
         return close_now(slot, fd);
     slot->closing = true;
-    io->closing++;
+    kin__io()->closing++;
     return may_park(kin__rt) ? await_release(fd) : 0;
 }

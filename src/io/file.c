@@ -78,12 +78,12 @@ int kin_open(const char *path, int flags, mode_t mode)
 /* In the ring a pipe would be read, whatever the offset. */
 static int check_offsets(int fd, int64_t offset)
 {
-    struct kin__io *io = kin__rt ? kin__io() : NULL;
+    const struct kin__fd *slot = kin__fd_known(fd);
     struct stat status;
 
     if (offset < 0)
         return KIN_EINVAL;
-    if (!io || (fd >= 0 && fd < io->count && io->fds[fd].kind == KIN__FD_FILE))
+    if (!kin__rt || !kin__io() || (slot && slot->kind == KIN__FD_FILE))
         return 0;
     if (kin__io_fails("file_fstat", ENOMEM) || fstat(fd, &status) < 0)
         return -errno;

@@ -118,6 +118,14 @@ static inline struct kin__io *kin__io(void)
     return kin__rt->backend_state;
 }
 
+/* What the table says about it; NULL: nothing, or there is no table. */
+static inline struct kin__fd *kin__fd_known(int fd)
+{
+    struct kin__io *io = kin__rt ? kin__io() : NULL;
+
+    return io && fd >= 0 && fd < io->count ? &io->fds[fd] : NULL;
+}
+
 static inline const struct kin__io_backend *kin__io_backend(void)
 {
     return kin__container(kin__rt->backend, const struct kin__io_backend, base);

@@ -67,11 +67,11 @@ int kin_watch_set(struct kin_watch *watch, unsigned events)
 
 void kin_watch_stop(struct kin_watch *watch)
 {
-    struct kin__io *io = kin__rt ? kin__io() : NULL;
+    struct kin__fd *slot = kin__fd_known(watch->fd);
 
-    if (!io || watch->fd < 0 || watch->fd >= io->count || io->fds[watch->fd].watch != watch)
+    if (!slot || slot->watch != watch)
         return;
-    io->fds[watch->fd].watch = NULL;
+    slot->watch = NULL;
     kin__rt->outside--;
     kin__io_backend()->watch_stop(watch);
     watch->backend = NULL;
