@@ -23,8 +23,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define MOST ((size_t)1 << 30)          /* bytes in one call; a count fits an int */
-
 /* --------------------------------------------------------------- the table */
 
 int kin__fd_reserve(struct kin__io *io, int fd)
@@ -277,7 +275,7 @@ static int examine(struct kin__op *op, uint8_t kind)
         return examine_for_message(op, &status);
     if (S_ISSOCK(status.st_mode))
         op->fd_kind = KIN__FD_SOCKET;
-    else if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) || S_ISBLK(status.st_mode))
+    else if (kin__is_disk(status.st_mode))
         op->fd_kind = KIN__FD_FILE;
     else
         op->fd_kind = KIN__FD_STREAM;
@@ -472,7 +470,7 @@ int kin_wait_fd(int fd, unsigned events)
 ssize_t kin_read(int fd, void *buffer, size_t size)
 {
     struct kin__op op = { .kind = KIN__OP_READ, .fd = fd, .events = KIN_READABLE,
-                          .into = buffer, .size = size < MOST ? size : MOST };
+                          .into = buffer, .size = kin__io_portion(size) };
 
     return kin__op_perform(&op);
 }
@@ -480,7 +478,7 @@ ssize_t kin_read(int fd, void *buffer, size_t size)
 ssize_t kin_write(int fd, const void *buffer, size_t size)
 {
     struct kin__op op = { .kind = KIN__OP_WRITE, .fd = fd, .events = KIN_WRITABLE,
-                          .from = buffer, .size = size < MOST ? size : MOST };
+                          .from = buffer, .size = kin__io_portion(size) };
 
     return kin__op_perform(&op);
 }
@@ -491,7 +489,7 @@ static int write_rest(struct kin__op *op, const char *from, size_t size, size_t 
 
     while (rc == 0 && *sent < size) {
         op->from = from + *sent;
-        op->size = size - *sent < MOST ? size - *sent : MOST;
+        op->size = kin__io_portion(size - *sent);
         rc = is_for_files(op) ? transfer(op) : start_or_park(op);
         if (rc < 0)
             return rc;

@@ -16,11 +16,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static bool is_disk(mode_t mode)
-{
-    return S_ISREG(mode) || S_ISBLK(mode) || S_ISDIR(mode);
-}
-
 /* ------------------------------------------------------------------- opening */
 
 /* What cannot be looked at is left a foreign one: slower, but right. */
@@ -31,7 +26,7 @@ static void adopt_file(int fd, int flags)
 
     if (!kin__io_fails("file_fstat", ENOMEM))
         fstat(fd, &status);
-    disk = is_disk(status.st_mode);
+    disk = kin__is_disk(status.st_mode);
     if (disk && !(flags & O_NONBLOCK))
         fcntl(fd, F_SETFL, flags);      /* its access, and what is for open alone, it ignores */
     kin__fd_adopt(fd, disk ? KIN__FD_FILE : KIN__FD_FOREIGN);
@@ -87,17 +82,14 @@ static int check_offsets(int fd, int64_t offset)
         return 0;
     if (kin__io_fails("file_fstat", ENOMEM) || fstat(fd, &status) < 0)
         return -errno;
-    return is_disk(status.st_mode) ? 0 : -ESPIPE;
+    return kin__is_disk(status.st_mode) ? 0 : -ESPIPE;
 }
 
-/* One call moves at most a gibibyte, as one of kin_read does. */
 static ssize_t transfer_at(struct kin__file_call *call)
 {
-    const size_t most = (size_t)1 << 30;
     int rc = check_offsets(call->fd, call->offset);
 
-    if (call->size > most)
-        call->size = most;
+    call->size = kin__io_portion(call->size);
     return rc < 0 ? rc : kin__file_call(call);
 }
 

@@ -36,6 +36,12 @@ struct kin__file_call {
     void *ring;                 /* the ring's own */
 };
 
+/* It has offsets, and no readiness. */
+static inline bool kin__is_disk(mode_t mode)
+{
+    return S_ISREG(mode) || S_ISBLK(mode) || S_ISDIR(mode);
+}
+
 /* What the system call returns, or -errno; or why it was not made. Blocks. */
 int kin__file_call(struct kin__file_call *call);
 /* A blocking call begins, which may turn out to have all that it needs. */

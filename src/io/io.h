@@ -131,6 +131,14 @@ static inline const struct kin__io_backend *kin__io_backend(void)
     return kin__container(kin__rt->backend, const struct kin__io_backend, base);
 }
 
+/* Bytes that one call is for, of so many: their number fits an int. */
+static inline size_t kin__io_portion(size_t size)
+{
+    const size_t most = (size_t)1 << 30;
+
+    return size < most ? size : most;
+}
+
 /* Where a test makes a system call fail; it may choose another errno. */
 static inline bool kin__io_fails(const char *site, int error)
 {
