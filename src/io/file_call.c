@@ -138,12 +138,9 @@ static bool done_at_once(const struct kin__file_call *call, int *result)
 
 /* ------------------------------------------------------------------- the call */
 
-static const struct kin_wait_ops file_waits = { "file", NULL, NULL };
-
 int kin__file_enter(void)
 {
-    struct kin_wait wait;
-    int rc = kin_wait_prepare(&wait, &file_waits, NULL);
+    int rc = kin__call_begin();
 
     if (rc == 0)
         kin_wait_skip();
