@@ -12,13 +12,8 @@
  * A host is given as text, but is no name: to look one up takes time, and may give many
  * addresses. getaddrinfo() is asked not to; then it reads no more than /etc/services.
  */
-#include "io/io.h"
+#include "io/names.h"
 #include "io/path.h"
-#include "kin_io.h"
-
-#include <netdb.h>
-#include <string.h>
-#include <sys/stat.h>
 
 static int set_option(int fd, int level, int name, int value)
 {
@@ -101,44 +96,27 @@ int kin_listen_at_with(const kin_address *address, const struct kin_socket_optio
 
 /* ------------------------------------------------------------------- as text */
 
-/* Longer than what a path may be by one, or the name behind the '@'. */
 int kin_listen_unix_with(const char *path, const struct kin_socket_options *options)
 {
-    kin_address address = { .local = { .sun_family = AF_UNIX } };
-    size_t length = path ? strlen(path) : 0;
-    bool abstract = length > 0 && path[0] == '@';
+    kin_address address;
+    int rc = path ? kin__address_of_path(path, &address) : KIN_EINVAL;
 
-    if (length == 0)
-        return KIN_EINVAL;
-    if (length >= sizeof address.local.sun_path)
-        return -ENAMETOOLONG;
-    memcpy(address.local.sun_path, path, length);
-    if (abstract)
-        address.local.sun_path[0] = '\0';
-    address.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + !abstract);
-    return socket_at(&address, SOCK_STREAM, options);
-}
-
-static int code_of_look_up(int error)
-{
-    if (error == EAI_MEMORY)
-        return -ENOMEM;
-    return error == EAI_SYSTEM ? -errno : KIN_ENAME;
+    return rc < 0 ? rc : socket_at(&address, SOCK_STREAM, options);
 }
 
 /* An address and a port as text; a numeric host has one address. */
 static int address_of(const char *host, const char *service, kin_address *address)
 {
-    const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM };
-    struct addrinfo *found;
-    int error = kin__io_fails("getaddrinfo", ENOMEM) ? EAI_SYSTEM
-                                                     : getaddrinfo(host, service, &hints, &found);
+    const struct kin__question question = {
+        .host = host, .service = service,
+        .hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM } };
+    struct kin__answer answer;
 
-    if (error)
-        return code_of_look_up(error);
-    *address = (kin_address){ .length = found->ai_addrlen };
-    memcpy(&address->storage, found->ai_addr, found->ai_addrlen);
-    freeaddrinfo(found);
+    kin__ask_here(&question, &answer);
+    if (answer.code != 0)
+        return kin__answer_code(&answer);
+    kin__address_of_info(answer.found, address);
+    freeaddrinfo(answer.found);
     return 0;
 }
 

@@ -14,7 +14,7 @@
 
 /* -------------------------------------------------------------------- answers */
 
-static int code_of_answer(const struct kin__answer *answer)
+int kin__answer_code(const struct kin__answer *answer)
 {
     switch (answer->code) {
     case 0:
@@ -43,6 +43,13 @@ static int code_of_answer(const struct kin__answer *answer)
     }
 }
 
+void kin__address_of_info(const struct addrinfo *info, kin_address *address)
+{
+    assert(info->ai_addrlen <= sizeof address->storage);
+    memcpy(&address->storage, info->ai_addr, info->ai_addrlen);
+    address->length = info->ai_addrlen;
+}
+
 static int copy_addresses(const struct addrinfo *found, kin_address **addresses)
 {
     kin_address *list;
@@ -56,17 +63,14 @@ static int copy_addresses(const struct addrinfo *found, kin_address **addresses)
     if (!list)
         return -ENOMEM;
     *addresses = list;
-    for (const struct addrinfo *info = found; info; info = info->ai_next, list++) {
-        assert(info->ai_addrlen <= sizeof list->storage);
-        memcpy(&list->storage, info->ai_addr, info->ai_addrlen);
-        list->length = info->ai_addrlen;
-    }
+    for (const struct addrinfo *info = found; info; info = info->ai_next)
+        kin__address_of_info(info, list++);
     return count;
 }
 
 static int take_answer(const struct kin__answer *answer, kin_address **addresses)
 {
-    int rc = code_of_answer(answer);
+    int rc = kin__answer_code(answer);
 
     return rc < 0 ? rc : copy_addresses(answer->found, addresses);
 }
@@ -80,41 +84,37 @@ static bool is_unix(const char *host)
     return host && strncmp(host, unix_prefix, sizeof unix_prefix - 1) == 0;
 }
 
-/* The 0 behind a path is part of the address; behind a name without a file it would be of
- * the name. */
 static int unix_address(const char *host, kin_address **addresses)
 {
-    const char *path = host + sizeof unix_prefix - 1;
-    size_t length = strlen(path), before = offsetof(struct sockaddr_un, sun_path);
-    kin_address *address;
+    kin_address address;
+    int rc = kin__address_of_path(host + sizeof unix_prefix - 1, &address);
 
-    if (length == 0)
-        return KIN_EINVAL;
-    if (length >= sizeof address->local.sun_path)
-        return -ENAMETOOLONG;
-    address = kin__os_alloc(sizeof *address);
-    if (!address)
+    if (rc < 0)
+        return rc;
+    *addresses = kin__os_alloc(sizeof address);
+    if (!*addresses)
         return -ENOMEM;
-    address->local.sun_family = AF_UNIX;
-    memcpy(address->local.sun_path, path, length + 1);
-    if (path[0] == '@')
-        address->local.sun_path[0] = '\0';
-    address->length = (socklen_t)(before + length + (path[0] != '@'));
-    *addresses = address;
+    **addresses = address;
     return 1;
+}
+
+void kin__ask_here(const struct kin__question *question, struct kin__answer *answer)
+{
+    *answer = (struct kin__answer){ .found = NULL };
+    answer->code = kin__io_fails("getaddrinfo", ENOMEM)
+                       ? EAI_SYSTEM : getaddrinfo(question->host, question->service,
+                                                  &question->hints, &answer->found);
+    answer->error = errno;
 }
 
 /* False: these are not all numbers. */
 static bool find_numbers(const struct kin__question *question, kin_address **addresses, int *rc)
 {
-    struct kin__answer answer = { .found = NULL };
-    struct addrinfo hints = question->hints;
+    struct kin__question numbers = *question;
+    struct kin__answer answer;
 
-    hints.ai_flags |= AI_NUMERICHOST | AI_NUMERICSERV;
-    answer.code = kin__io_fails("getaddrinfo", ENOMEM)
-                      ? EAI_SYSTEM : getaddrinfo(question->host, question->service, &hints,
-                                                 &answer.found);
-    answer.error = errno;
+    numbers.hints.ai_flags |= AI_NUMERICHOST | AI_NUMERICSERV;
+    kin__ask_here(&numbers, &answer);
     if (answer.code == EAI_NONAME || answer.code == EAI_SERVICE)
         return false;
     *rc = take_answer(&answer, addresses);

@@ -1,4 +1,5 @@
-/* Names: what the call (names.c) and the look-ups of the process (names_lookup.c) share. */
+/* Names: what the call (names.c), the look-ups of the process (names_lookup.c), and those who
+ * take addresses as text share. */
 #ifndef KIN_IO_NAMES_H
 #define KIN_IO_NAMES_H
 
@@ -18,7 +19,16 @@ struct kin__answer {
     struct addrinfo *found;
 };
 
-/* Whom the threads ask: the system, unless a test puts itself in its place. */
+/* names.c. Asks the system in the run's own thread: for numbers alone. */
+void kin__ask_here(const struct kin__question *question, struct kin__answer *answer);
+/* 0, or what a failure is for kin's callers. */
+int kin__answer_code(const struct kin__answer *answer);
+void kin__address_of_info(const struct addrinfo *info, kin_address *address);
+
+/* names_address.c. Of a path, or of "@name": 0, KIN_EINVAL, -ENAMETOOLONG. */
+int kin__address_of_path(const char *path, kin_address *address);
+
+/* names_lookup.c. Whom the threads ask: the system, unless a test puts itself in its place. */
 struct kin__name_source {
     int (*find)(const char *host, const char *service, const struct addrinfo *hints,
                 struct addrinfo **found);

@@ -1,11 +1,10 @@
-/* Addresses as text, as messages and names of tasks show them.
+/* Addresses as text, as messages and names of tasks show them, and a Unix socket's from text.
  *
  * The form is the one of URLs and of most programs: an address of IPv6 stands in brackets,
  * since its colons are not the one before the port. What kin_resolve takes for a Unix
  * socket, "unix:" and a path, is what is written for one.
  */
-#include "io/io.h"
-#include "kin_io.h"
+#include "io/names.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -58,4 +57,23 @@ const char *kin_address_text(const kin_address *address, char *text, size_t size
     default: snprintf(text, size, "family %d", address->any.sa_family);
     }
     return text;
+}
+
+/* The 0 behind a path is part of the address; behind a name without a file it would be of
+ * the name. */
+int kin__address_of_path(const char *path, kin_address *address)
+{
+    size_t length = strlen(path), before = offsetof(struct sockaddr_un, sun_path);
+    bool abstract = path[0] == '@';
+
+    if (length == 0)
+        return KIN_EINVAL;
+    if (length >= sizeof address->local.sun_path)
+        return -ENAMETOOLONG;
+    *address = (kin_address){ .storage = { .ss_family = AF_UNIX } };
+    memcpy(address->local.sun_path, path, length);
+    if (abstract)
+        address->local.sun_path[0] = '\0';
+    address->length = (socklen_t)(before + length + !abstract);
+    return 0;
 }
