@@ -189,6 +189,8 @@ bool kin__ready_retry(struct kin__fd *slot, struct kin__op *op);
 int kin__fd_reserve(struct kin__io *io, int fd);
 /* A new descriptor of kin's own. */
 void kin__fd_adopt(int fd, enum kin__fd_kind kind);
+/* One that this operation has brought. */
+void kin__fd_adopt_accepted(int fd, const struct kin__op *accept);
 /* Somebody waits on it, or it is being closed. */
 bool kin__fd_in_use(int fd);
 /* The writing side was shut down: who waits there gets -EPIPE. */
@@ -203,6 +205,8 @@ void kin__fd_settle(struct kin__fd *slot, int fd);
 
 /* A socket of kin's own, or a code. */
 int kin__socket(int family, int type);
+/* One for connections at, or to, such an address. */
+int kin__stream_socket(const struct sockaddr *address, socklen_t length);
 /* What SO_TYPE, SO_ERROR … say of a socket; -errno. */
 int kin__socket_fact(int fd, int option);
 /* Where the run has no descriptors. */

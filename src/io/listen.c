@@ -1,9 +1,9 @@
 /* Sockets with an address of their own: those that listen, and those for datagrams.
  *
- * Everything goes through one function that makes a socket, sets its options, binds it
- * and, if it is for connections, listens. SO_REUSEADDR is for those alone: a restarted
- * server must not wait for the old connections to be forgotten, but on UDP the option lets
- * a second program take the datagrams away from the first.
+ * Everything but the plain kin_listen goes through one function that makes a socket, sets its
+ * options, binds it and, if it is for connections, listens. SO_REUSEADDR is for those alone:
+ * a restarted server must not wait for the old connections to be forgotten, but on UDP the
+ * option lets a second program take the datagrams away from the first.
  *
  * "Any" address is the one of IPv6, which takes IPv4 as well, or the one of IPv4 where the
  * system has no IPv6. Whether a socket takes both is set on each, since the default is the
@@ -43,9 +43,10 @@ static int listen_on(int fd, int backlog)
     return 0;
 }
 
-static int bind_and_listen(int fd, const kin_address *address, int type, int backlog)
+static int bind_and_listen(int fd, const struct sockaddr *address, socklen_t length, int type,
+                           int backlog)
 {
-    if (kin__io_fails("bind", EADDRINUSE) || bind(fd, &address->any, address->length) < 0)
+    if (kin__io_fails("bind", EADDRINUSE) || bind(fd, address, length) < 0)
         return -errno;
     return type == SOCK_STREAM ? listen_on(fd, backlog) : 0;
 }
@@ -82,7 +83,8 @@ static int socket_at(const kin_address *address, int type, const struct kin_sock
     rc = set_options(fd, address->any.sa_family, type, options);
     if (rc == 0)
         rc = kin__path_of(address, path) ? bind_path_and_listen(fd, path, type, options)
-                                         : bind_and_listen(fd, address, type, options->backlog);
+                                         : bind_and_listen(fd, &address->any, address->length, type,
+                                                           options->backlog);
     if (rc == 0)
         return fd;
     kin_close(fd);
@@ -92,6 +94,23 @@ static int socket_at(const kin_address *address, int type, const struct kin_sock
 int kin_listen_at_with(const kin_address *address, const struct kin_socket_options *options)
 {
     return socket_at(address, SOCK_STREAM, options);
+}
+
+/* Nothing but what it says: what else could be set is the system's, and so is a file in the way. */
+int kin_listen(const struct sockaddr *address, socklen_t length, int backlog)
+{
+    const int on = 1;
+    int rc, fd = kin__stream_socket(address, length);
+
+    if (fd < 0)
+        return fd;
+    if (address->sa_family != AF_UNIX)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    rc = bind_and_listen(fd, address, length, SOCK_STREAM, backlog);
+    if (rc == 0)
+        return fd;
+    kin_close(fd);
+    return rc;
 }
 
 /* ------------------------------------------------------------------- as text */

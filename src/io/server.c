@@ -166,7 +166,7 @@ static int accept_one(struct serving *serving)
     if (fd < 0)
         return fd;
     serving->rest = shortest_rest;
-    kin__fd_adopt(fd, serving->accept.fd_kind == KIN__FD_TCP ? KIN__FD_TCP : KIN__FD_SOCKET);
+    kin__fd_adopt_accepted(fd, &serving->accept);
     return begin_connection(serving, fd);
 }
 

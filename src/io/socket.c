@@ -2,7 +2,8 @@
  *
  * Connecting is not an operation of the backends: the call that begins it never waits,
  * and then it is a wait for writability like any other, with the verdict in SO_ERROR.
- * Accepting is one, since io_uring does it in the background.
+ * Accepting is one, like reading: a wait that is over brings the connection along, so that
+ * a cancellation cannot come in between.
  */
 #include "io/io.h"
 #include "kin_io.h"
@@ -33,11 +34,6 @@ static bool is_internet(int family)
     return family == AF_INET || family == AF_INET6;
 }
 
-static bool is_tcp(const struct sockaddr *address)
-{
-    return is_internet(address->sa_family);
-}
-
 static enum kin__fd_kind kind_of_socket(int family, int type)
 {
     if (type == SOCK_DGRAM)
@@ -66,28 +62,16 @@ int kin__socket(int family, int type)
     return fd;
 }
 
-static int new_socket(const struct sockaddr *address, socklen_t length)
+int kin__stream_socket(const struct sockaddr *address, socklen_t length)
 {
     if (!address || length < sizeof address->sa_family)
         return KIN_EINVAL;
     return kin__socket(address->sa_family, SOCK_STREAM);
 }
 
-int kin_listen(const struct sockaddr *address, socklen_t length, int backlog)
+void kin__fd_adopt_accepted(int fd, const struct kin__op *accept)
 {
-    const int on = 1;
-    int error, fd = new_socket(address, length);
-
-    if (fd < 0)
-        return fd;
-    if (is_tcp(address))
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (!kin__io_fails("bind", EADDRINUSE) && bind(fd, address, length) == 0 &&
-        !kin__io_fails("listen", EADDRINUSE) && listen(fd, backlog > 0 ? backlog : SOMAXCONN) == 0)
-        return fd;
-    error = errno;
-    kin_close(fd);
-    return -error;
+    kin__fd_adopt(fd, accept->fd_kind == KIN__FD_TCP ? KIN__FD_TCP : KIN__FD_SOCKET);
 }
 
 int kin_accept(int fd)
@@ -96,7 +80,7 @@ int kin_accept(int fd)
     int accepted = kin__op_perform(&op);
 
     if (accepted >= 0)
-        kin__fd_adopt(accepted, op.fd_kind == KIN__FD_TCP ? KIN__FD_TCP : KIN__FD_SOCKET);
+        kin__fd_adopt_accepted(accepted, &op);
     return accepted;
 }
 
@@ -124,7 +108,7 @@ static int establish(int fd, const struct sockaddr *address, socklen_t length)
         }
         if (errno == EINPROGRESS || errno == EINTR)
             return await_connection(fd);
-        if (errno != EAGAIN || is_tcp(address))
+        if (errno != EAGAIN || is_internet(address->sa_family))
             return -errno;
         rc = kin__io_pause(&pause);
         if (rc < 0)
@@ -138,7 +122,7 @@ int kin_connect(const struct sockaddr *address, socklen_t length)
 
     if (rc < 0)
         return rc;
-    fd = new_socket(address, length);
+    fd = kin__stream_socket(address, length);
     if (fd < 0)
         return fd;
     rc = establish(fd, address, length);
