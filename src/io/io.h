@@ -1,14 +1,16 @@
-/* Descriptors: what fd.c and watch.c share with the two backends.
+/* Descriptors: what the files of src/io share with each other and with the two backends.
  *
  * An operation is one blocking call on one descriptor. Its record lies on the
  * caller's stack around the wait record; the backend links nothing else. The
  * runtime keeps a table of descriptors, indexed by number, that says who is
- * reading and who is writing (one each), and what the backend knows about it.
+ * reading and who is writing (one each), who uses the number without either (calls of
+ * files, see file.h), and what the backend knows about it.
  *
- * A descriptor that kin made is its own: it does not block, its kind is known,
- * and nobody closes it behind kin's back. Every other is foreign: its flags are
- * not touched, nothing about it is remembered from one call to the next, since its
- * owner may close it and get the same number for something else.
+ * A descriptor that kin made or adopted is its own: it does not block, its kind is known,
+ * and nobody closes it behind kin's back. So the kernel is asked once, and what its events
+ * have said is remembered (ready.c). Every other is foreign: its flags are not touched,
+ * nothing about it is remembered from one call to the next, since its owner may close it
+ * and get the same number for something else.
  *
  * Life of an operation: claimed (it is the descriptor's reader or writer), started
  * (the backend did it at once, or has it under way), finished (result handed to
@@ -25,8 +27,7 @@
 enum kin__op_kind {
     KIN__OP_POLL, KIN__OP_READ, KIN__OP_WRITE, KIN__OP_ACCEPT, KIN__OP_WATCH,
     KIN__OP_FILE,               /* see file.h */
-    /* uring waits for readiness, the calls are made here */
-    KIN__OP_RECEIVE_MESSAGE, KIN__OP_SEND_MESSAGE
+    KIN__OP_RECEIVE_MESSAGE, KIN__OP_SEND_MESSAGE       /* stay the last, see syscall.c */
 };
 
 enum kin__fd_kind {
@@ -36,7 +37,7 @@ enum kin__fd_kind {
     KIN__FD_SOCKET,
     KIN__FD_DATAGRAM,
     KIN__FD_PIPE,               /* or inotify's */
-    KIN__FD_FILE,               /* or what a foreign one turns out to be: has no readiness */
+    KIN__FD_FILE,               /* has no readiness; also what a foreign one turns out to be */
     /* what a foreign one turns out to be, for the time of one call */
     KIN__FD_STREAM              /* terminal, pipe, device: may be in blocking mode */
 };
@@ -48,7 +49,7 @@ struct kin__op {
     uint8_t place;              /* of backend_uring.c */
     bool waiting;               /* parked */
     bool keep;                  /* stays claimed when finished; the caller releases it */
-    bool direct;                /* uring: wait for readiness, then call, see there */
+    bool direct;                /* uring: only readiness is the kernel's, the call is made here */
     bool sure;                  /* poll: the descriptor is the one that the table knows */
     unsigned events;            /* KIN_READABLE, KIN_WRITABLE */
     union {
@@ -70,7 +71,7 @@ struct kin__fd {
     uint32_t generation;        /* tells old events from new ones */
     uint32_t armed;             /* events that the kernel will tell of; 0: not registered */
     uint8_t kind;
-    uint8_t asked;              /* uring: times that readability was waited for, see there */
+    uint8_t asked;              /* uring: polls for readability so far, see uring_submit.c */
     uint8_t dry;                /* directions known to have nothing, until an event */
     bool ended;                 /* half-closed, or urgent data: short reads say nothing */
     bool closing;               /* to be closed when the last operation has ended */
@@ -148,7 +149,7 @@ static inline bool kin__io_fails(const char *site, int error)
     return kin__os_fault(site);
 }
 
-/* Events of poll, epoll and uring's poll (one set of bits) as those asked for. An
+/* syscall.c. Events of poll, epoll and uring's poll (one set of bits) as those asked for. An
  * error or hang-up is whatever was asked for. */
 unsigned kin__io_events(uint32_t poll_events, unsigned asked);
 uint32_t kin__io_poll_mask(unsigned events);
@@ -157,23 +158,26 @@ uint32_t kin__io_poll_mask(unsigned events);
 int kin__op_try(struct kin__op *op);
 /* A system call that shall not raise SIGPIPE: what it returned, and errno. */
 ssize_t kin__without_sigpipe(ssize_t (*call)(const void *arg), const void *arg);
-/* The whole call: 0 or more, or a code. Blocks. */
+int kin__fd_close(int fd);
+
+/* op.c. The whole call: 0 or more, or a code. Blocks. */
 int kin__op_perform(struct kin__op *op);
 /* The same; while it fails with -ENOBUFS it is tried again after a pause, ever less often. */
 int kin__op_insist(struct kin__op *op);
-/* Such a pause. Blocks: 0 or KIN_ECANCELED. The first is *pause = 0. */
-int kin__io_pause(int64_t *pause);
 /* The same where no descriptor is to be claimed. */
 int kin__op_perform_unclaimed(struct kin__op *op);
 /* The parked operation is over. */
 void kin__op_finish(struct kin__op *op, int result);
 /* Asks a parked operation of another task to end with a code, unless it is done first. */
 void kin__op_dismiss(struct kin__op *op, int code);
-/* An operation that is done again and again on a descriptor that stays claimed meanwhile:
- * if that is closed, the next step is KIN_ECLOSED, whoever has the number by then. */
+/* An operation that is done again and again on a descriptor that stays claimed until
+ * kin__fd_release: if that is closed, the next step is KIN_ECLOSED, whoever has the number
+ * by then. */
 int kin__op_hold(struct kin__op *op);
 int kin__op_step(struct kin__op *op);
-void kin__op_let_go(struct kin__op *op);
+/* Where there is nothing to be waited for, and it has to be tried again: a pause, from 1 to
+ * 64 ms. Blocks: 0 or KIN_ECANCELED. The first is *pause = 0. */
+int kin__io_pause(int64_t *pause);
 
 /* ready.c. Is it one of kin's own, and will the kernel tell what the operation waits for? */
 bool kin__ready_told(const struct kin__fd *slot, const struct kin__op *op);
@@ -185,37 +189,37 @@ void kin__ready_note(struct kin__fd *slot, uint32_t poll_events);
 /* An attempt for who is parked: true, and the operation is over; or there was nothing. */
 bool kin__ready_retry(struct kin__fd *slot, struct kin__op *op);
 
-/* Makes room in the table: 0, -EBADF, -ENOMEM. */
+/* fd.c. Makes room in the table: 0, -EBADF, -ENOMEM. */
 int kin__fd_reserve(struct kin__io *io, int fd);
 /* A new descriptor of kin's own. */
 void kin__fd_adopt(int fd, enum kin__fd_kind kind);
-/* One that this operation has brought. */
-void kin__fd_adopt_accepted(int fd, const struct kin__op *accept);
 /* Somebody waits on it, or it is being closed. */
 bool kin__fd_in_use(int fd);
 /* The writing side was shut down: who waits there gets -EPIPE. */
 void kin__fd_end_writer(int fd);
-int kin__fd_close(int fd);
+/* The operation does not claim its descriptor any more. */
+void kin__fd_release(struct kin__op *op);
 /* Keeps the number from being closed, and so from being given away, until it is let go: 0,
  * -EBADF, -ENOMEM. */
 int kin__fd_hold(int fd);
 void kin__fd_let_go(int fd);
 /* Closes it, if that is asked for and nothing holds it any more. */
 void kin__fd_settle(struct kin__fd *slot, int fd);
+/* Frees the table; nobody waits any more. */
+void kin__io_end(struct kin__io *io);
 
-/* A socket of kin's own, or a code. */
+/* socket.c. A socket of kin's own, or a code. */
 int kin__socket(int family, int type);
 /* One for connections at, or to, such an address. */
 int kin__stream_socket(const struct sockaddr *address, socklen_t length);
 /* What SO_TYPE, SO_ERROR … say of a socket; -errno. */
 int kin__socket_fact(int fd, int option);
+/* One that this operation has brought becomes kin's own. */
+void kin__fd_adopt_accepted(int fd, const struct kin__op *accept);
 /* Where the run has no descriptors. */
 bool kin__io_without_world(void);
 
-/* Frees the table; nobody waits any more. */
-void kin__io_end(struct kin__io *io);
-
-/* A remote of kin's own: a wake calls the hook, in the run, which may close it. What is
+/* remote.c. A remote of kin's own: a wake calls the hook, in the run, which may close it. What is
  * open when the run ends is closed, after a last call if there was a wake. */
 int kin__remote_open_hook(kin_remote *remote, void (*hook)(kin_remote *remote));
 

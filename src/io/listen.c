@@ -96,7 +96,7 @@ int kin_listen_at_with(const kin_address *address, const struct kin_socket_optio
     return socket_at(address, SOCK_STREAM, options);
 }
 
-/* Nothing but what it says: what else could be set is the system's, and so is a file in the way. */
+/* Sets no other option, and leaves a file alone that is in its way. */
 int kin_listen(const struct sockaddr *address, socklen_t length, int backlog)
 {
     const int on = 1;

@@ -3,7 +3,7 @@
  * They are operations like reading and writing, made when the descriptor is ready. Sending
  * has one more way of having to wait: the system is out of buffers, or the queue of a Unix
  * receiver that the socket is not connected to is full, and nothing will say when that
- * is over. Then it is asked again, less and less often (fd.c).
+ * is over. Then it is asked again, less and less often (op.c).
  *
  * ENOBUFS has another meaning, that never changes, with more control data than the system
  * allows: where there is that much, it is not waited for.

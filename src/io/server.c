@@ -211,7 +211,7 @@ static int accept_all(void *arg)
     else
         kin_close(serving->accept.fd);
     if (held == 0)
-        kin__op_let_go(&serving->accept);
+        kin__fd_release(&serving->accept);
     if (serving->waits_for_acceptor)
         kin_wait_wake(serving->waits_for_acceptor, 0);
     return rc;
