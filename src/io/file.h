@@ -1,7 +1,7 @@
 /* Calls of files: what file.c, file_whole.c, directory.c and inotify.c ask for, and
  * file_call.c and file_uring.c do. */
-#ifndef KIN_IO_FILE_H
-#define KIN_IO_FILE_H
+#ifndef KIN__FILE_H
+#define KIN__FILE_H
 
 #include "io/io.h"
 #include "kin_io.h"

@@ -1,6 +1,6 @@
 /* The part of files that knows io_uring; backend_uring.c's. */
-#ifndef KIN_IO_FILE_URING_H
-#define KIN_IO_FILE_URING_H
+#ifndef KIN__FILE_URING_H
+#define KIN__FILE_URING_H
 
 #include "io/file.h"
 

@@ -1,7 +1,7 @@
 /* Names: what the call (names.c), the look-ups of the process (names_lookup.c), and those who
  * take addresses as text share. */
-#ifndef KIN_IO_NAMES_H
-#define KIN_IO_NAMES_H
+#ifndef KIN__NAMES_H
+#define KIN__NAMES_H
 
 #include "io/io.h"
 #include "kin_io.h"

@@ -1,6 +1,6 @@
 /* Processes: what starting and the rest of their life share. */
-#ifndef KIN_IO_PROCESS_H
-#define KIN_IO_PROCESS_H
+#ifndef KIN__PROCESS_H
+#define KIN__PROCESS_H
 
 #include "io/io.h"
 #include "kin_os.h"

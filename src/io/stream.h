@@ -1,6 +1,6 @@
 /* Streams: what reading, writing and copying share. stream.c has the essay. */
-#ifndef KIN_IO_STREAM_H
-#define KIN_IO_STREAM_H
+#ifndef KIN__STREAM_H
+#define KIN__STREAM_H
 
 #include "io/io.h"
 

@@ -1,6 +1,6 @@
 /* Jobs on threads: what the pool (any thread) and the run's side share. */
-#ifndef KIN_IO_THREAD_H
-#define KIN_IO_THREAD_H
+#ifndef KIN__THREAD_H
+#define KIN__THREAD_H
 
 #include "io/io.h"
 #include "kin_os.h"

@@ -1,6 +1,6 @@
 /* What the files of the io_uring backend share: its state, and how it submits. */
-#ifndef KIN_IO_URING_H
-#define KIN_IO_URING_H
+#ifndef KIN__URING_H
+#define KIN__URING_H
 
 #include "io/io.h"
 
