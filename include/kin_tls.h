@@ -1,5 +1,7 @@
 /* libkin-tls: TLS 1.2 and 1.3 for kin's streams, on OpenSSL 3.
  *
+ *   1  Codes      2  Contexts      3  Connections, sessions
+ *
  * A context says what is offered and who is trusted; a handshake makes a stream (kin_io.h)
  * of a connected descriptor. No call takes a limit in time: they obey the scopes around them.
  */
@@ -12,6 +14,8 @@
 extern "C" {
 #endif
 
+/* --------------------------------------------------------------- 1  Codes */
+
 /* Why it failed; kin_fail has the details, in OpenSSL's words. */
 #define KIN_ETLS_HANDSHAKE KIN_CODE(KIN_CLASS_TLS, 1)   /* no agreement, or it speaks no TLS */
 #define KIN_ETLS_CERTIFICATE KIN_CODE(KIN_CLASS_TLS, 2) /* the peer's is not accepted, or missing */
@@ -20,7 +24,7 @@ extern "C" {
 #define KIN_ETLS_PROTOCOL KIN_CODE(KIN_CLASS_TLS, 5)    /* broken or forged, after the handshake */
 #define KIN_ETLS_SETUP KIN_CODE(KIN_CLASS_TLS, 6)       /* a certificate, key or CA is no good */
 
-/* ------------------------------------------------------------- Contexts */
+/* ------------------------------------------------------------ 2  Contexts */
 
 /* A chain, one's own certificate first, and its key; in PEM, from files or from memory. A key
  * that is not given is looked for beside the certificate. Keys with a password are refused. */
@@ -63,7 +67,7 @@ KIN_API int kin_tls_server_open_with(kin_tls_context **context,
 /* Connections and sessions made with it go on. No-op for NULL. */
 KIN_API void kin_tls_context_free(kin_tls_context *context);
 
-/* ---------------------------------------------------------- Connections */
+/* ----------------------------------------------- 3  Connections, sessions */
 
 /* What a server remembers of a connection, so that the next need not show certificates again. */
 typedef struct kin_tls_session kin_tls_session;
