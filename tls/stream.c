@@ -96,7 +96,7 @@ void kin__tls_push(struct kin__tls *tls)
     }
 }
 
-/* ------------------------------------------------------------------ reading */
+/* --------------------------------------------------------------- every call */
 
 static const struct kin_wait_ops tls_ops = { "tls", NULL, NULL };
 
@@ -108,13 +108,16 @@ static int look(void)
     return kin_wait_prepare(&wait, &tls_ops, NULL);
 }
 
-static int read_failure(struct kin__tls *tls, int result)
+/* What OpenSSL has failed with is final: the reader's code from then on, or the writer's. */
+static int failure(const struct kin__tls *tls, int *which, int result)
 {
     char why[KIN__TLS_WHY];
 
-    tls->read_failed = kin__tls_ssl_error(tls, result, KIN_ETLS_PROTOCOL, why);
-    return kin_fail_at(tls->at, tls->read_failed, "TLS: %s", why);
+    *which = kin__tls_ssl_error(tls, result, KIN_ETLS_PROTOCOL, why);
+    return kin_fail_at(tls->at, *which, "TLS: %s", why);
 }
+
+/* ------------------------------------------------------------------ reading */
 
 /* From what is there. Some bytes, 0 at the end, or KIN_EAGAIN. */
 static ssize_t take(struct kin__tls *tls, void *buffer, size_t size)
@@ -133,7 +136,7 @@ static ssize_t take(struct kin__tls *tls, void *buffer, size_t size)
     if (SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN &&
         SSL_get_error(tls->ssl, rc) == SSL_ERROR_ZERO_RETURN)
         return 0;
-    return read_failure(tls, rc);
+    return failure(tls, &tls->read_failed, rc);
 }
 
 static ssize_t read_some(struct kin__tls *tls, void *buffer, size_t size)
@@ -163,14 +166,6 @@ static ssize_t tls_read(void *arg, void *buffer, size_t size)
 
 /* ------------------------------------------------------------------ writing */
 
-static int write_failure(struct kin__tls *tls, int result)
-{
-    char why[KIN__TLS_WHY];
-
-    tls->write_failed = kin__tls_ssl_error(tls, result, KIN_ETLS_PROTOCOL, why);
-    return kin_fail_at(tls->at, tls->write_failed, "TLS: %s", why);
-}
-
 /* Makes records of all of it. With the room taken before, there is nothing that could
  * stop it in the middle; at the beginning a message can that the peer has sent half of (a ticket
  * in several records): OpenSSL wants to read its end first, and that is a failure here. */
@@ -183,7 +178,7 @@ static int make_records(struct kin__tls *tls, const char *from, size_t size)
         return -ENOMEM;
     ERR_clear_error();
     rc = SSL_write_ex(tls->ssl, from, size, &n);
-    return rc == 1 ? 0 : write_failure(tls, rc);
+    return rc == 1 ? 0 : failure(tls, &tls->write_failed, rc);
 }
 
 static int write_rest(struct kin__tls *tls, const char *from, size_t size, size_t *made)
@@ -231,7 +226,7 @@ static int say_end(struct kin__tls *tls)
         ERR_clear_error();
         rc = SSL_shutdown(tls->ssl);
         if (rc < 0)
-            return write_failure(tls, rc);
+            return failure(tls, &tls->write_failed, rc);
     }
     return tls->write_failed < 0 ? tls->write_failed : kin__tls_flush(tls);
 }
