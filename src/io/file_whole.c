@@ -18,7 +18,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { WHOLE_MOST = 16 << 20, WHOLE_FIRST = 4096, NAME_TRIES = 16 };
+enum { WHOLE_FIRST = 4096, NAME_TRIES = 16 };
 
 /* ------------------------------------------------------------------- reading */
 
@@ -103,7 +103,7 @@ static int read_whole(int fd, struct whole *whole)
 
 int kin_read_file(const char *path, size_t most, char **data, size_t *size)
 {
-    struct whole whole = { .most = most ? most : WHOLE_MOST };
+    struct whole whole = { .most = most ? most : KIN__WHOLE_MOST };
     int rc, fd = kin_open(path, O_RDONLY, 0);
 
     *data = NULL;

@@ -140,6 +140,10 @@ static inline size_t kin__io_portion(size_t size)
     return size < most ? size : most;
 }
 
+/* Bytes of what is collected as a whole (a file, a stream, a process's output), where nothing
+ * else is said. */
+enum { KIN__WHOLE_MOST = 16 << 20 };
+
 /* Where a test makes a system call fail; it may choose another errno. */
 static inline bool kin__io_fails(const char *site, int error)
 {

@@ -21,7 +21,7 @@
 #define P_PIDFD 3
 #endif
 
-enum { OUTPUT_MOST = 16 << 20, OUTPUT_FIRST = 4096 };
+enum { OUTPUT_FIRST = 4096 };
 
 /* ----------------------------------------------------------------- descriptors */
 
@@ -272,7 +272,7 @@ static int collect_out(void *arg)
 {
     struct collect *collect = arg;
     struct kin_output *output = collect->output;
-    size_t most = output->most ? output->most : OUTPUT_MOST, room = 0;
+    size_t most = output->most ? output->most : KIN__WHOLE_MOST, room = 0;
     ssize_t n = 1;
 
     while (n > 0) {

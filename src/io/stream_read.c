@@ -17,8 +17,6 @@
 #include <limits.h>
 #include <string.h>
 
-#define ALL_MOST ((size_t)16 << 20)
-
 /* ------------------------------------------------------------------- the buffer */
 
 static int resize_in(kin_stream *stream, size_t size)
@@ -273,7 +271,7 @@ int kin_stream_read_all(kin_stream *stream, size_t most, char **data, size_t *si
 
     if (rc < 0)
         return rc;
-    rc = fill_to_end(stream, most ? most : ALL_MOST);
+    rc = fill_to_end(stream, most ? most : KIN__WHOLE_MOST);
     if (rc == 0)
         hand_over_all(stream, data, size);
     return kin__stream_end_read(stream, rc);
