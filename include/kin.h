@@ -489,10 +489,10 @@ KIN_API int kin_next(kin_group *group, kin_task **task);
 
 typedef enum kin_until { KIN_FIRST_COMPLETED, KIN_FIRST_FAILURE, KIN_ALL_COMPLETED } kin_until;
 
-/* Waits for some of these tasks; cancels none of them. Which have ended, their .status
- * says: it is not KIN_PENDING. One that stands there twice counts twice. Blocks. How many of them have ended, or KIN_ECANCELED;
- * KIN_EINVAL for an empty set, KIN_ESTALE for what was never spawned, KIN_EDEADLK for a
- * task that the caller is part of, -ENOMEM. */
+/* Waits for some of these tasks; cancels none of them. Which have ended, their .status says:
+ * it is not KIN_PENDING. One that stands there twice counts twice. Blocks. How many of them
+ * have ended, or KIN_ECANCELED; KIN_EINVAL for an empty set, KIN_ESTALE for what was never
+ * spawned, KIN_EDEADLK for a task that the caller is part of, -ENOMEM. */
 KIN_API int kin_wait_tasks(kin_task *const *tasks, size_t count, kin_until until);
 
 typedef struct kin_call {       /* a function to gather, and what became of it */

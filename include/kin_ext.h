@@ -127,8 +127,8 @@ KIN_API int kin_host_close(kin_host *host);
 /* ------------------------------------------------------------ faults, for tests */
 
 /* Hung into kin_run's .faults, or asked for by KIN_FAULT=cancel_call:17 in the environment
- * of any program, which then reports its counts. The k-th of something (from 1; 0: none) goes wrong; the
- * counts go on, so that a sweep over k ends when they stay below it:
+ * of any program, which then reports its counts. The k-th of something (from 1; 0: none) goes
+ * wrong; the counts go on, so that a sweep over k ends when they stay below it:
  *     for (k = 1; ; k++) { f = (struct kin_faults){ .cancel_call = k }; kin_run(…);
  *                          if (f.calls < k) break; } */
 struct kin_faults {

@@ -107,13 +107,14 @@ KIN_API int kin_listen_unix_with(const char *path, const struct kin_socket_optio
                          &(struct kin_socket_options){ .at = KIN_HERE, __VA_ARGS__ })
 KIN_API int kin_datagram_at_with(const kin_address *local, const kin_address *peer,
                                  const struct kin_socket_options *options);
-/* Two Unix sockets, connected: SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. */
+/* Two Unix sockets, connected: SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. 0 or -errno. */
 KIN_API int kin_socket_pair(int type, int fds[2]);
 /* Takes over a socket or pipe that others have made, as if kin had made it: the open file does
- * not block any more, whoever else has it. fd; KIN_EBUSY while somebody waits on it. */
+ * not block any more, whoever else has it. fd; KIN_EBUSY while somebody waits on it, KIN_EINVAL
+ * for what is neither, -errno. */
 KIN_API int kin_adopt(int fd);
 /* Takes over what systemd has opened for the process (sd_listen_fds), under a name or, with
- * NULL, all: how many there are; the first count are stored. */
+ * NULL, all: how many there are, or a code; the first count are stored. */
 KIN_API int kin_activated(const char *name, int *fds, size_t count);
 
 /* 0 or -errno. */
@@ -337,7 +338,7 @@ struct kin_file_event {
 KIN_API int kin_file_watch_open(kin_file_watch *watch);
 /* An id, the same for the same file. Blocks. -ENOSPC where the user has too many. */
 KIN_API int kin_file_watch_add(kin_file_watch *watch, const char *path, uint32_t mask);
-/* Does not block. Events that are there already still come, then IN_IGNORED. */
+/* Does not block. 0 or -errno. Events that are there already still come, then IN_IGNORED. */
 KIN_API int kin_file_watch_remove(kin_file_watch *watch, int id);
 /* The next event. Blocks; a cancelled call loses none. 0 or a code; KIN_EBUSY where another
  * task waits, KIN_ECLOSED when it is closed meanwhile. */
