@@ -246,6 +246,8 @@ static int insist(struct kin__op *op)
     while (rc == -ENOBUFS) {
         rc = pause_between(op, &pause);
         if (rc == 0)
+            rc = prepare(op);           /* cancelled between the pause's end and now */
+        if (rc == 0)
             rc = start_or_park(op);
     }
     return rc;

@@ -437,6 +437,39 @@ IO_TEST(C2_waiting_for_buffers_can_be_cancelled_and_closed)
     }
 }
 
+static int cancel_soon(void *arg)
+{
+    CHECK_CODE(kin_sleep(KIN_US(500)), 0);
+    CHECK_CODE(kin_cancel((kin_task *)arg, NULL), 0);
+    return 0;
+}
+
+/* The pause is over and its task woken when it is cancelled; then there are buffers, but the
+ * socket has no room. */
+IO_TEST(C2_cancelled_at_the_end_of_a_pause)
+{
+    struct send s = { .size = 1, .result = 77 };
+    kin_group g = kin_group_open();
+    kin_task task;
+    int fds[2];
+    int64_t begun;
+
+    CHECK_CODE(kin_socket_pair(SOCK_STREAM, fds), 0);
+    fill_up(fds[0]);
+    s.fd = fds[0];
+    fail_next("sendmsg", ENOBUFS, 1);
+    kin_spawn(&g, cancel_soon, &task);
+    kin_spawn(&g, send_one, &s, .task = &task);
+    CHECK_CODE(kin_yield(), 0);
+    CHECK_INT(failed_so_far(), 1);
+    for (begun = kin_now(); kin_now() - begun < KIN_MS(3);)
+        ;                               /* both sleep until now */
+    CHECK_CODE(kin_sleep(KIN_MS(1)), 0);
+    CHECK_CODE(s.result, KIN_ECANCELED);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+    close_both(fds);
+}
+
 /* The pauses have become long, and nobody waits for the end of one. */
 IO_TEST(F1_a_pause_ends_when_it_has_no_sense_any_more)
 {
