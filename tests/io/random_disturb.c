@@ -103,47 +103,57 @@ static void keep_all_waiting(void)
         ;
 }
 
-static void disturb(struct end *e)
+/* What leaves everybody's call alone. */
+static void disturb_around(struct end *e)
 {
-    switch (chance(18)) {
-    case 0: case 1: case 2: case 3: case 4: case 5:
-        cancel_one(e);
-        break;
-    case 6:
-        cancel_one(e);
-        readopt(e);
-        break;
-    case 7: case 8:
-        wait_beside(e);
-        break;
-    case 9:
-        watch(e);
-        break;
-    case 10: case 11:
-        move(e);
-        break;
-    case 12:
-        if (chance(4) == 0)
-            close_end(e, true);
-        break;
-    case 13:
-        cancel_one(e);
-        if (chance(4) == 0)
-            close_end(e, true);
-        break;
-    case 14:
-        readopt(e);
-        break;
-    case 15:
+    switch (chance(4)) {
+    case 0:
         send_urgent(e);
         break;
-    case 16:
+    case 1: case 2:
         keep_all_waiting();
         break;
     default:
         if (chance(20) == 0)
             fork_for_a_moment();
     }
+}
+
+static void disturb_call(struct end *e)
+{
+    cancel_one(e);
+    if (chance(4) == 0)
+        wait_beside(e);
+    else if (chance(12) == 0)
+        close_end(e, true);
+}
+
+static void disturb_descriptor(struct end *e)
+{
+    if (chance(3) == 0)
+        cancel_one(e);
+    switch (chance(3)) {
+    case 0:
+        readopt(e);
+        break;
+    case 1:
+        watch(e);
+        break;
+    default:
+        move(e);
+    }
+}
+
+static void disturb(struct end *e)
+{
+    unsigned how = chance(4);
+
+    if (how == 0)
+        disturb_around(e);
+    else if (how == 1 && e->line->treatment == ANYTHING)
+        disturb_descriptor(e);
+    else if (e->line->treatment != NOT_CANCELLED)
+        disturb_call(e);
 }
 
 int disturb_all(void *arg)

@@ -32,9 +32,9 @@ static void pause_at_times(void)
 
 /* -------------------------------------------------------------------- one call */
 
-static void begin_doing(struct doing *doing)
+static void begin_doing(struct doing *doing, bool hasty)
 {
-    doing->hasty = chance(8) == 0;
+    doing->hasty = hasty && chance(8) == 0;
     doing->scope = kin_scope_open(.timeout = doing->hasty ? KIN_US(1 + chance(200))
                                                           : KIN_S(FAR * tap_scaled(1)));
     doing->active = true;
@@ -164,7 +164,7 @@ static int write_flow(void *arg)
         if (size > flow->total - flow->sent)
             size = (size_t)(flow->total - flow->sent);
         flow->most = flow->sent + size;
-        begin_doing(&e->writing);
+        begin_doing(&e->writing, e->line->treatment != NOT_CANCELLED);
         rc = write_some(e->fd, table + (flow->key + flow->sent) % PRIME, size,
                         e->line->kind != PIPE, &done);
         end_doing(&e->writing, rc);
@@ -188,7 +188,7 @@ static int read_flow(void *arg)
         size_t got;
         ssize_t rc;
 
-        begin_doing(&e->reading);
+        begin_doing(&e->reading, e->line->treatment != NOT_CANCELLED);
         rc = read_some(e->fd, into, some_size(), e->line->kind != PIPE, &got);
         end_doing(&e->reading, rc);
         receive(e->in, into, got);
@@ -284,7 +284,7 @@ static void open_line(struct line *line)
     int fds[2], kind = (int)chance(KINDS);
 
     open_pair(kind, fds);
-    *line = (struct line){ .kind = kind };
+    *line = (struct line){ .kind = kind, .treatment = chance(TREATMENTS) };
     for (int i = 0; i < 2; i++) {
         line->flow[i] = (struct flow){ .key = chance(PRIME),
                                        .total = chance(3) ? chance(2000) : chance(500000) };

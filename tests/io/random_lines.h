@@ -34,8 +34,13 @@ struct end {
     struct line *line;
 };
 
+/* A disturber may also help: who was cancelled looks again, and what is taken over again is
+ * asked anew. So some lines are left alone, lest that hides a missed wake-up. */
+enum { ANYTHING, NOT_MOVED, NOT_CANCELLED, TREATMENTS };
+
 struct line {
     int kind;
+    unsigned treatment;
     struct end end[2];
     struct flow flow[2];
     bool open;
