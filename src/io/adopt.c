@@ -73,6 +73,8 @@ int kin_adopt(int fd)
         return kind;
     if (kin__fd_in_use(fd))
         return KIN_EBUSY;
+    if (!kin__fd_forget(fd))            /* else the old poll would keep the file open */
+        return -ENOMEM;
     rc = close_on_exec(fd);
     if (rc == 0)
         rc = unblock(fd);

@@ -129,11 +129,12 @@ static bool epoll_abort(struct kin__op *op)
     return true;
 }
 
-static void epoll_forget(int fd)
+static bool epoll_forget(int fd)
 {
     struct epoll *epoll = kin__rt->backend_state;
 
     epoll->io.fds[fd].armed = 0;
+    return true;
 }
 
 /* ------------------------------------------------------------------ events */

@@ -154,12 +154,13 @@ static bool uring_abort(struct kin__op *op)
     return abort_op(uring(), op);
 }
 
-static void uring_forget(int fd)
+static bool uring_forget(int fd)
 {
     struct kin__uring *u = uring();
+    bool asked = kin__uring_send_forget(u, fd);
 
-    if (!kin__uring_send_forget(u, fd))
-        u->forget_again = true;
+    u->forget_again |= !asked;
+    return asked;
 }
 
 static bool gave_up(int result)

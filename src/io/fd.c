@@ -153,6 +153,20 @@ static void vacate(struct kin__fd *slot, int fd)
     slot->ended = false;
 }
 
+bool kin__fd_forget(int fd)
+{
+    struct kin__io *io = kin__rt ? kin__io() : NULL;
+    struct kin__fd *slot = io && fd < io->count ? &io->fds[fd] : NULL;
+
+    if (!slot || !slot->armed)
+        return true;
+    if (!kin__io_backend()->forget(fd))
+        return false;
+    slot->armed = 0;
+    slot->generation++;
+    return true;
+}
+
 /* A new descriptor of kin's own. Where there is no memory to note that, it is treated
  * as a foreign one: slower, but right. Somebody can be found here only if the
  * former owner of the number was not closed with kin_close. */

@@ -97,8 +97,9 @@ struct kin__io_backend {
     /* True: it is off. False: asked; it is finished from poll(). Never asked twice. */
     bool (*abort)(struct kin__op *op);
     /* A descriptor in the table is given up: what the kernel holds of it is asked for; as long
-     * as it does, the slot is armed. */
-    void (*forget)(int fd);
+     * as it does, the slot is armed. False: it could not be asked; where the descriptor is
+     * closing it is asked again. */
+    bool (*forget)(int fd);
     /* The descriptor's watch (table) has been set, changed, taken away. */
     int (*watch_set)(struct kin_watch *watch);
     void (*watch_stop)(struct kin_watch *watch);
@@ -195,6 +196,8 @@ bool kin__ready_retry(struct kin__fd *slot, struct kin__op *op);
 
 /* fd.c. Makes room in the table: 0, -EBADF, -ENOMEM. */
 int kin__fd_reserve(struct kin__io *io, int fd);
+/* What the kernel tells of a descriptor where nobody waits is nobody's; false: see forget. */
+bool kin__fd_forget(int fd);
 /* A new descriptor of kin's own. */
 void kin__fd_adopt(int fd, enum kin__fd_kind kind);
 /* Somebody waits on it, or it is being closed. */

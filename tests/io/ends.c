@@ -506,6 +506,35 @@ IO_TEST(adopting_refuses_and_changes_nothing)
     close_both(fds);
 }
 
+/* Its polls are called off before it is taken over again: one that was forgotten would keep
+ * the file open when the descriptor is closed. */
+IO_TEST(F1_what_is_taken_over_again_ends_when_it_is_closed)
+{
+    struct call c;
+    kin_group g = kin_group_open();
+    kin_task task;
+    int fds[2];
+
+    tcp_pair(fds);
+    for (int i = 0; i < 4; i++) {       /* until a poll stays */
+        c = (struct call){ .what = CALL_READ, .fd = fds[0] };
+        begin_call(&g, &c, &task, true);
+        if (i < 3)
+            CHECK_INT(kin_write(fds[1], "x", 1), 1);
+        else
+            CHECK_CODE(kin_cancel(&task, NULL), 0);
+        while (!c.ended)
+            CHECK_CODE(kin_yield(), 0);
+    }
+    fail_next("uring_full", EAGAIN, 1);
+    CHECK_CODE(kin_adopt(fds[0]), on_uring() ? -ENOMEM : fds[0]);
+    CHECK_CODE(kin_adopt(fds[0]), fds[0]);
+    CHECK_CODE(kin_close(fds[0]), 0);
+    CHECK_INT(kin_read(fds[1], c.own, 1), 0);
+    CHECK_CODE(kin_close(fds[1]), 0);
+    CHECK_CODE(kin_group_close(&g, 0), 0);
+}
+
 static int adopt_once(void *arg)
 {
     int fds[2], rc;
