@@ -8,7 +8,8 @@
  *
  * A read from TCP that got less than it asked for has also seen the end of what is
  * there, unless the peer has half-closed or sent urgent data (then reads end early);
- * that saves one read a message.
+ * that saves one read a message. (On epoll: io_uring tells the mask of the wake-up, which
+ * for TCP has urgent data in it whether there is some or not.)
  *
  * At an event the system call is made again, from the backend's poll: the waiter wakes up
  * with the result, so what was completed cannot be cancelled any more. Until then nothing
