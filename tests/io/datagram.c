@@ -27,12 +27,14 @@ static kin_address loopback(int family)
     return address;
 }
 
+/* No other process has it: the suite runs several at once. */
 static kin_address abstract(const char *name)
 {
     kin_address address = { .local = { .sun_family = AF_UNIX } };
+    int length = snprintf(address.local.sun_path + 1, sizeof address.local.sun_path - 1, "%s-%d",
+                          name, getpid());
 
-    address.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
-    memcpy(address.local.sun_path + 1, name, strlen(name));
+    address.length = (socklen_t)offsetof(struct sockaddr_un, sun_path) + 1 + (socklen_t)length;
     return address;
 }
 

@@ -179,11 +179,23 @@ IO_TEST(reuse_port_shares_the_address)
     close_both((int[]){ first, second });
 }
 
+/* A name without a file that no other process has, as text and as an address. */
+static char *own_name(struct sockaddr_un *address, socklen_t *length)
+{
+    static char text[32];
+    int n = snprintf(text, sizeof text, "@kin-listen-%d", getpid());
+
+    *address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    memcpy(address->sun_path + 1, text + 1, (size_t)n - 1);
+    *length = (socklen_t)offsetof(struct sockaddr_un, sun_path) + (socklen_t)n;
+    return text;
+}
+
 IO_TEST(the_backlog_is_as_long_as_was_asked_for)
 {
-    int listener = kin_listen_unix("@kin-test-backlog", .backlog = 3), clients[8], n = 0;
-    struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "\0kin-test-backlog" };
-    socklen_t length = (socklen_t)offsetof(struct sockaddr_un, sun_path) + 17;
+    struct sockaddr_un address;
+    socklen_t length;
+    int listener = kin_listen_unix(own_name(&address, &length), .backlog = 3), clients[8], n = 0;
 
     CHECK(listener >= 0);
     for (int i = 0; i < 8; i++) {
@@ -371,15 +383,16 @@ IO_TEST(a_path_may_be_relative)
 
 IO_TEST(a_name_without_a_file)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "\0kin-test-name" };
-    socklen_t length = (socklen_t)offsetof(struct sockaddr_un, sun_path) + 14;
-    int listener = kin_listen_unix("@kin-test-name");
+    struct sockaddr_un address;
+    socklen_t length;
+    const char *name = own_name(&address, &length);
+    int listener = kin_listen_unix(name);
 
     CHECK(listener >= 0);
-    CHECK_CODE(kin_listen_unix("@kin-test-name"), -EADDRINUSE);
+    CHECK_CODE(kin_listen_unix(name), -EADDRINUSE);
     serves(listener, kin_connect((struct sockaddr *)&address, length));
     CHECK_CODE(kin_close(listener), 0);
-    listener = kin_listen_unix("@kin-test-name");
+    listener = kin_listen_unix(name);
     CHECK(listener >= 0);
     CHECK_CODE(kin_close(listener), 0);
 }

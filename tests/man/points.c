@@ -1401,8 +1401,16 @@ POINT(kin_listen_at_with)
 
 POINT_CODE(kin_listen_on, closed(kin_listen_on("127.0.0.1", "0")))
 POINT_CODE(kin_listen_on_with, closed(kin_listen_on_with("127.0.0.1", "0", &plain)))
-POINT_CODE(kin_listen_unix, closed(kin_listen_unix("@kin-point")))
-POINT_CODE(kin_listen_unix_with, closed(kin_listen_unix_with("@kin-point", &plain)))
+static char *own_name(void)
+{
+    static char name[32];
+
+    snprintf(name, sizeof name, "@kin-point-%d", getpid());
+    return name;
+}
+
+POINT_CODE(kin_listen_unix, closed(kin_listen_unix(own_name())))
+POINT_CODE(kin_listen_unix_with, closed(kin_listen_unix_with(own_name(), &plain)))
 POINT_CODE(kin_activated, kin_activated(NULL, NULL, 0))
 
 POINT(kin_datagram_at)
