@@ -155,8 +155,7 @@ static void vacate(struct kin__fd *slot, int fd)
 
 bool kin__fd_forget(int fd)
 {
-    struct kin__io *io = kin__rt ? kin__io() : NULL;
-    struct kin__fd *slot = io && fd < io->count ? &io->fds[fd] : NULL;
+    struct kin__fd *slot = kin__fd_known(fd);
 
     if (!slot || !slot->armed)
         return true;

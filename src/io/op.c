@@ -52,6 +52,15 @@ static int prepare(struct kin__op *op)
     return kin_wait_prepare(&op->wait, &op_waits[op->kind], NULL);
 }
 
+/* Before another step on a descriptor that stays claimed: it may have been closed while
+ * somebody else ran. */
+static int prepare_again(struct kin__op *op)
+{
+    int rc = prepare(op);
+
+    return rc < 0 ? rc : op->verdict;
+}
+
 static bool is_message(const struct kin__op *op)
 {
     return op->kind == KIN__OP_RECEIVE_MESSAGE || op->kind == KIN__OP_SEND_MESSAGE;
@@ -278,10 +287,8 @@ int kin__op_hold(struct kin__op *op)
 
 int kin__op_step(struct kin__op *op)
 {
-    int rc = prepare(op);
+    int rc = prepare_again(op);
 
-    if (rc == 0)
-        rc = op->verdict;               /* closed while somebody else ran */
     return rc < 0 ? rc : start_or_park(op);
 }
 
@@ -323,8 +330,8 @@ static int write_rest(struct kin__op *op, const char *from, size_t size, size_t 
         if (rc < 0)
             return rc;
         *sent += (size_t)rc;
-        if (*sent < size && (rc = prepare(op)) == 0)
-            rc = op->verdict;           /* closed while somebody else ran */
+        if (*sent < size)
+            rc = prepare_again(op);
     }
     return rc < 0 ? rc : 0;
 }

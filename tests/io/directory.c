@@ -148,15 +148,21 @@ static int next_of_it(void *arg)
     return kin_directory_next(arg, &entry);
 }
 
+/* What is to be read of it waits for a thread. */
+static void open_and_occupy(kin_group *group, kin_directory *directory)
+{
+    make_one_of_each();
+    CHECK_CODE(kin_directory_open(directory, "."), 0);
+    occupy_all_threads(group);
+}
+
 FILE_TEST(E5_a_directory_is_for_one_task_at_a_time)
 {
     kin_directory directory;
     kin_task task;
 
-    make_one_of_each();
-    CHECK_CODE(kin_directory_open(&directory, "."), 0);
     kin_group g = kin_group_open();
-    occupy_all_threads(&g);
+    open_and_occupy(&g, &directory);
     kin_spawn(&g, next_of_it, &directory, .task = &task);
     while (!directory.busy)
         CHECK_CODE(kin_yield(), 0);
@@ -174,10 +180,8 @@ FILE_TEST(C7_a_call_that_has_not_begun_is_called_off)
     kin_directory directory;
     kin_task task;
 
-    make_one_of_each();
-    CHECK_CODE(kin_directory_open(&directory, "."), 0);
     kin_group g = kin_group_open();
-    occupy_all_threads(&g);
+    open_and_occupy(&g, &directory);
     kin_spawn(&g, next_of_it, &directory, .task = &task);
     while (!directory.busy)
         CHECK_CODE(kin_yield(), 0);
